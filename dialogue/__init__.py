@@ -1,0 +1,1 @@
+"""Adversarial agents against negotiation agents (AdvAgent). Nothing is here yet."""

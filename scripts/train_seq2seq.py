@@ -1,0 +1,189 @@
+"""Train a victim: an encoder-decoder for translation or summarization, its tokenizer included.
+
+The embedded victim, by default, from our own grammar (a few minutes on one CPU core):
+
+    python scripts/train_seq2seq.py --output_dir runs/victim
+
+A Transformer for Multi30k, on one GPU:
+
+    accelerate launch --mixed_precision bf16 scripts/train_seq2seq.py --output_dir runs/multi30k \\
+        --dataset_name bentrevett/multi30k --source_column en --target_column de --vocab_size 6000 \\
+        --d_model 256 --num_layers 3 --ffn_dim 768 --dropout 0.2 --num_train_epochs 8 --learning_rate 1.5e-3
+
+Fine-tune a model of the Hub and push the result:
+
+    accelerate launch scripts/train_seq2seq.py --output_dir runs/t5 --model_name_or_path google-t5/t5-small \\
+        --source_prefix "summarize: " --dataset_name EdinburghNLP/xsum --source_column document \\
+        --target_column summary --learning_rate 1e-4 --push_to_hub --hub_model_id me/t5-small-xsum
+
+A new model is trained unless --model_name_or_path names one. --split is the split that is scored. The same
+command again goes on from the last checkpoint. The folder holds the model with its card, ready for
+`--model_name_or_path` elsewhere, results.json (BLEU), manifest.json and checkpoint-N/.
+"""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from _run import RunError, check_same_config, launch, manifest, writable_folder, write_json
+
+from textadv.configs import BadInput, DataConfig, TrainSeq2SeqConfig, VictimConfig
+from textadv.types import Example
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Where the training runs and what becomes of the model."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "default: runs/train_seq2seq"})
+    seed: int = field(default=0, metadata={"help": "seed of all randomness"})
+    max_samples: int | None = field(
+        default=None, metadata={"help": "learn from the first so many; default: all"}
+    )
+    report_to: Literal["none", "tensorboard"] = field(
+        default="none", metadata={"help": "where the loss goes too"}
+    )
+    push_to_hub: bool = field(default=False, metadata={"help": "publish the finished model"})
+    hub_model_id: str | None = field(default=None, metadata={"help": "its name there; default: the folder's"})
+
+
+def main(
+    arguments: TrainArguments, data: DataConfig, victim: VictimConfig, config: TrainSeq2SeqConfig
+) -> None:
+    from textadv import training
+    from textadv.data import dataset_fingerprint, load_examples
+
+    if arguments.push_to_hub:
+        check_token()
+    folder = writable_folder(arguments.output_dir)
+    train = load_examples(replace(data, split=config.train_split), max_samples=arguments.max_samples)
+    test = load_examples(data, max_samples=config.max_eval_samples)
+    if train[0].reference is None:
+        raise BadInput("training needs references; name their --target_column")
+    fingerprint = {"train": dataset_fingerprint(train), "test": dataset_fingerprint(test)}
+    options = training_arguments(folder, arguments, config)
+    precision = options.mixed_precision.replace("no", "fp32")
+    machine = {"device": str(options.device), "num_processes": options.world_size}
+    made = manifest([arguments, data, victim, config], precision, fingerprint, **machine)
+    found = check_same_config(folder, made)
+    is_main = options.process_index == 0
+    if is_main and found is None:
+        write_json(folder / "manifest.json", made)
+    if not (folder / "results.json").exists():
+        model, tokenizer = fit(folder, options, victim, config, train)
+        if is_main:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            score = training.score(model, tokenizer, test, victim.source_prefix)
+            (folder / "README.md").write_text(card(model, data, score), encoding="utf-8")
+            write_json(folder / "results.json", {"bleu": score})  # the last file: the training is finished
+    if is_main:
+        score = json.loads((folder / "results.json").read_text())["bleu"]
+        print("BLEU {value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**score))
+        print(f"finished: {folder}")
+        if arguments.push_to_hub:
+            print("pushed:", push(folder, arguments.hub_model_id or folder.resolve().name))
+
+
+def training_arguments(folder: Path, arguments: TrainArguments, config: TrainSeq2SeqConfig) -> Any:
+    """Our options in the Trainer's words; device and precision are `accelerate launch`'s."""
+    import torch
+    from transformers import Seq2SeqTrainingArguments
+
+    return Seq2SeqTrainingArguments(
+        output_dir=str(folder),
+        seed=arguments.seed,
+        report_to=arguments.report_to,
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        label_smoothing_factor=config.label_smoothing_factor,
+        num_train_epochs=config.num_train_epochs,
+        max_steps=config.max_steps,
+        per_device_train_batch_size=config.per_device_train_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=config.logging_steps,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def fit(
+    folder: Path, options: Any, victim: VictimConfig, config: TrainSeq2SeqConfig, train: list[Example]
+) -> tuple[Any, Any]:
+    """The trained model and its tokenizer, from the last checkpoint in `folder` on."""
+    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, set_seed
+
+    from textadv import training
+
+    set_seed(options.seed)
+    texts = [text for pair in train for text in (pair.source, pair.reference or "")]
+    model, tokenizer = training.build(config, victim, texts)
+    trainer = Seq2SeqTrainer(
+        model=model,
+        args=options,
+        train_dataset=training.Pairs(tokenizer, train, victim.source_prefix),
+        data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
+        processing_class=tokenizer,
+    )
+    trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    model.config.use_cache = True  # the Trainer turns it off
+    return model, tokenizer
+
+
+def card(model: Any, data: DataConfig, score: dict[str, Any]) -> str:
+    from textadv.training import model_card
+
+    dataset = (
+        Path(data.dataset_name).name
+        if data.dataset_name and Path(data.dataset_name).exists()
+        else data.dataset_name
+    )
+    command = shlex.join(["python", "scripts/train_seq2seq.py", *sys.argv[1:]])
+    return model_card(
+        model, dataset=dataset or "the embedded grammar", split=data.split, score=score, command=command
+    )
+
+
+def check_token() -> None:
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise RunError("--push_to_hub needs a token; run `hf auth login`, or set HF_TOKEN")
+
+
+def push(folder: Path, name: str) -> str:
+    """The address of the published model: what `from_pretrained` needs, its card and its score."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    wanted = ["*.json", "*.safetensors", "README.md"]
+    try:
+        url = api.create_repo(name, exist_ok=True)
+        api.upload_folder(
+            repo_id=url.repo_id,
+            folder_path=folder,
+            allow_patterns=wanted,
+            ignore_patterns=["checkpoint-*", "manifest.json"],
+            commit_message="Upload the trained model",
+        )
+    except OSError as error:
+        raise RunError(f"{name} can't be pushed: {error}; check name, token and network") from error
+    return str(url)
+
+
+if __name__ == "__main__":
+    launch(
+        main,
+        TrainArguments,
+        DataConfig,
+        VictimConfig,
+        TrainSeq2SeqConfig,
+        mistakes=(BadInput,),
+        description=__doc__,
+    )

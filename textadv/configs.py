@@ -1,0 +1,158 @@
+"""Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+class BadInput(ValueError):
+    """A user's mistake. The message is one line: what is wrong, and what would be right."""
+
+
+@dataclass(frozen=True)
+class VictimConfig:
+    """The model under attack and how it decodes what is reported."""
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Hub id or folder of an encoder-decoder; default: the embedded victim"}
+    )
+    num_beams: int = field(default=5, metadata={"help": "beams of the reported decoding"})
+    max_new_tokens: int = field(default=60, metadata={"help": "longest output, in pieces, of every decoding"})
+    source_prefix: str = field(
+        default="", metadata={"help": "text before every source sentence, never attacked (T5: 'summarize: ')"}
+    )
+    source_lang: str | None = field(
+        default=None, metadata={"help": "language code of the source, for multilingual tokenizers"}
+    )
+    target_lang: str | None = field(
+        default=None, metadata={"help": "language code of the output, for multilingual models"}
+    )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The sentences: any parallel or summarization set of `datasets`."""
+
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "Hub id or local path of the data set; default: the embedded one"}
+    )
+    dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the data set"})
+    split: str = field(default="test", metadata={"help": "split that is attacked"})
+    source_column: str = field(default="source", metadata={"help": "column of the model's input"})
+    target_column: str | None = field(
+        default="target", metadata={"help": "column of the reference output; 'none' if there is none"}
+    )
+
+
+@dataclass(frozen=True)
+class Seq2SickConfig:
+    """Seq2Sick (Cheng et al., AAAI 2020, Algorithm 6). Lengths are in units of the victim's median
+    nearest-neighbour distance among allowed pieces; the loss is in logits."""
+
+    goal: Literal["non_overlapping", "keywords"] = field(
+        default="non_overlapping", metadata={"help": "what counts as success: (2.8) or (2.12)"}
+    )
+    num_keywords: int = field(default=1, metadata={"help": "random keywords for each sentence"})
+    variant: Literal["fixed", "paper", "released"] = field(
+        default="fixed", metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"}
+    )
+    steps: int = field(default=20, metadata={"help": "projected-gradient steps"})
+    step_size: float = field(default=2.0, metadata={"help": "how far a step moves the word of largest gradient"})
+    lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
+    gradient_regularization: float = field(
+        default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}
+    )
+    margin: float = field(default=0.0, metadata={"help": "epsilon of (2.8) and (2.9): confidence, in logits"})
+    refine: bool | None = field(
+        default=None, metadata={"help": "discrete refinement after the gradient search; default: in 'fixed' only"}
+    )
+    refine_words: int = field(default=8, metadata={"help": "most words that the refinement changes"})
+    candidates: int = field(default=64, metadata={"help": "substitutions that a round of it decodes"})
+    beam: int = field(default=2, metadata={"help": "sentences that a round of it keeps"})
+    restore: bool | None = field(
+        default=None, metadata={"help": "put original words back at the end; default: in 'fixed' only"}
+    )
+    whole_words: bool = field(
+        default=True, metadata={"help": "replace whole words by whole words; else any piece by its like"}
+    )
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_keywords", 1), ("steps", 0), ("refine_words", 1), ("candidates", 1), ("beam", 1)):
+            if getattr(self, name) < least:
+                raise BadInput(f"--{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("step_size", "lasso", "gradient_regularization", "margin"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
+
+    @property
+    def refines(self) -> bool:
+        """Whether the refinement runs."""
+        return self.variant == "fixed" if self.refine is None else self.refine
+
+    @property
+    def restores(self) -> bool:
+        """Whether original words are put back."""
+        return self.variant == "fixed" if self.restore is None else self.restore
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """Where the targets of the keywords goal come from, and what words an attack may write."""
+
+    keywords: str | None = field(
+        default=None, metadata={"help": "the targets of every sentence, as in 'Hund sitzt'; default: random ones"}
+    )
+    keywords_file: str | None = field(
+        default=None, metadata={"help": "JSONL with example_id and keywords (a list) for each sentence"}
+    )
+    keyword_corpus: str | None = field(
+        default=None,
+        metadata={"help": "data set or text file that random keywords come from; default: the target column"},
+    )
+    source_corpus: str | None = field(
+        default=None,
+        metadata={
+            "help": "data set or text file whose words may be written; 'none': all of the vocabulary; "
+            "default: the source column"
+        },
+    )
+
+
+@dataclass(frozen=True)
+class TrainSeq2SeqConfig:
+    """A victim and its training. The defaults make the embedded one."""
+
+    train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    architecture: Literal["marian", "bart", "t5"] = field(
+        default="marian", metadata={"help": "family of a new model, of the sizes below"}
+    )
+    config_name: str | None = field(
+        default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
+    )
+    vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, both languages together"})
+    max_length: int = field(default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"})
+    d_model: int = field(default=96, metadata={"help": "width of a new model"})
+    num_layers: int = field(default=2, metadata={"help": "layers of its encoder, and of its decoder"})
+    num_heads: int = field(default=4, metadata={"help": "attention heads of each layer"})
+    ffn_dim: int = field(default=256, metadata={"help": "width of the feed-forward part of each layer"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
+    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
+    warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
+    label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
+    num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the training split"})
+    max_steps: int = field(default=-1, metadata={"help": "stop after so many steps instead, if positive"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "pairs in a step on each device"})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
+    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
+    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "score the first so many sentences of --split; default: all"}
+    )
+
+    def __post_init__(self) -> None:
+        sizes = {"max_length", "d_model", "num_layers", "num_heads", "ffn_dim", "per_device_train_batch_size"}
+        for name in sorted(sizes | {"gradient_accumulation_steps", "save_steps", "logging_steps"}):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")

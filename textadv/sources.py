@@ -1,0 +1,113 @@
+"""A batch of source sentences: their pieces, which of them may change, and the text that changed pieces make."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from textadv.vocabulary import CONTINUATION, FIRST, FROZEN, INSIDE, MARKS, Vocabulary
+
+
+class Sources:
+    """B sentences of at most T pieces.
+
+    A word may change if its text is one whole-word piece, with or without punctuation marks behind it. Everything
+    else (prefix, special pieces, words of several pieces) is frozen. Text is rebuilt by putting new words into the
+    original string, so what is not attacked stays as it was, to the letter.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, texts: Sequence[str], *, whole_words: bool = True) -> None:
+        self.vocabulary = vocabulary
+        self.whole_words = whole_words
+        self.texts = list(texts)
+        self.ids, self.mask = vocabulary.victim.encode(texts)  # (B, T)
+        places = torch.full(self.ids.shape, FROZEN)
+        self._chunks: list[list[str]] = []  # the sentence cut at white space
+        self._chunk_of: list[dict[int, int]] = []  # changeable position -> chunk
+        for row, text in enumerate(texts):
+            chunks, at = self._locate(self.ids[row].tolist(), int(self.mask[row].sum()), text)
+            self._chunks.append(chunks)
+            self._chunk_of.append({position: chunk for position, (chunk, _) in at.items()})
+            for position, (_, place) in at.items():
+                places[row, position] = place
+        self.places = places.to(self.ids.device)  # (B, T): FROZEN, FIRST, INSIDE, CONTINUATION
+
+    @property
+    def changeable(self) -> Tensor:
+        """(B, T) True where a piece may be replaced."""
+        return self.places != FROZEN
+
+    @cached_property
+    def embeds(self) -> Tensor:
+        """(B, T, d) what the encoder sees of the original sentences."""
+        return self.vocabulary.victim.embed(self.ids)
+
+    def changed(self, rows: Tensor, ids: Tensor) -> Tensor:
+        """(N,) how many pieces of ids (N, T) differ from the originals of rows (N,)."""
+        return (ids != self.ids[rows]).sum(1)
+
+    def text(self, rows: Tensor, ids: Tensor) -> list[str]:
+        """The sentences that ids (N, T), changed versions of rows (N,), make."""
+        if not self.whole_words:
+            skip = len(self.vocabulary.victim.config.source_prefix)
+            return [text[skip:].strip() for text in self.vocabulary.victim.decode(ids)]
+        places = (ids != self.ids[rows]).nonzero().tolist()
+        sentences = [list(self._chunks[row]) for row in rows.tolist()]
+        row_of = rows.tolist()
+        for i, position in places:
+            chunk = self._chunk_of[row_of[i]][position]
+            word = sentences[i][chunk]
+            core = word.rstrip(MARKS)
+            sentences[i][chunk] = self.vocabulary.surface[int(ids[i, position])] + word[len(core) :]
+        return [" ".join(chunks) for chunks in sentences]
+
+    def survives(self, rows: Tensor, ids: Tensor, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is tokenized to exactly the pieces that it was made from."""
+        again, mask = self.vocabulary.victim.encode(texts)
+        length = self.mask[rows].sum(1)
+        width = max(again.shape[1], ids.shape[1])
+
+        def padded(t: Tensor, valid: Tensor) -> Tensor:
+            wide = t.new_full((len(t), width), -1)
+            wide[:, : t.shape[1]] = t.masked_fill(valid == 0, -1)
+            return wide
+
+        same = (padded(again, mask) == padded(ids, self.mask[rows])).all(1) & (mask.sum(1) == length)
+        return same.tolist()
+
+    def _locate(self, ids: list[int], length: int, text: str) -> tuple[list[str], dict[int, tuple[int, int]]]:
+        """The sentence's chunks, and for each changeable position its chunk and its kind of place."""
+        vocabulary, victim = self.vocabulary, self.vocabulary.victim
+        special = set(victim.tokenizer.all_special_ids) - {victim.tokenizer.unk_token_id}
+        body = [p for p in range(length) if ids[p] not in special]
+        body = body[self._prefix_length :]
+        if not self.whole_words:
+            kinds = [INSIDE if vocabulary.starts_word[ids[p]] else CONTINUATION for p in body]
+            usable = {
+                p: (0, kind) for p, kind in zip(body, kinds, strict=True) if vocabulary.surface[ids[p]].isalpha()
+            }
+            return text.split(), usable
+        chunks = text.split()
+        starts = [i for i, p in enumerate(body) if i == 0 or vocabulary.starts_word[ids[p]]]
+        if len(starts) != len(chunks):
+            return chunks, {}  # the tokenizer cuts words elsewhere: nothing can be replaced safely
+        found = {}
+        for chunk, (i, end) in enumerate(zip(starts, [*starts[1:], len(body)], strict=True)):
+            place = FIRST if i == 0 else INSIDE
+            core = chunks[chunk].rstrip(MARKS)
+            marks = chunks[chunk][len(core) :]
+            tail = "".join(vocabulary.surface[ids[p]] for p in body[i + 1 : end])
+            first = ids[body[i]]
+            is_word = bool(vocabulary.whole[place, first]) and tail == marks
+            if is_word and vocabulary.surface[first].casefold() == core.casefold():
+                found[body[i]] = (chunk, place)
+        return chunks, found
+
+    @cached_property
+    def _prefix_length(self) -> int:
+        prefix = self.vocabulary.victim.config.source_prefix
+        if not prefix:
+            return 0
+        special = set(self.vocabulary.victim.tokenizer.all_special_ids)
+        return sum(i not in special for i in self.vocabulary.victim.tokenizer(prefix.strip())["input_ids"])

@@ -1,0 +1,228 @@
+"""The model under attack: any encoder-decoder of transformers, from the Hub or a folder."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textadv.configs import BadInput, VictimConfig
+from textadv.decoding import Decoded, greedy_search
+
+CHUNK_PIECES = 16_384  # source pieces decoded at once: bounds memory, and is wide enough to fill a GPU
+
+
+class Victim:
+    """A frozen encoder-decoder and its tokenizer.
+
+    The model's parameters need no gradient, and its dropout is off. Shapes: B sentences, T source pieces,
+    M output pieces, V output vocabulary, d embedding size.
+
+    Raises:
+        BadInput: the model is no encoder-decoder, or what its encoder sees can't be given to it as vectors.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, config: VictimConfig | None = None) -> None:
+        self.config = config or VictimConfig()
+        self.name = type(model).__name__
+        if not getattr(model.config, "is_encoder_decoder", False):
+            raise BadInput(f"{self.name} is no encoder-decoder; give a sequence-to-sequence model")
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.tokenizer.padding_side = "right"  # M2M100 counts positions from the left on the vector path
+        self._forced_bos = self._set_languages()
+        generation = model.generation_config
+        eos = generation.eos_token_id
+        self.eos_ids: list[int] = [eos] if isinstance(eos, int) else list(eos or [])
+        self.start_id = int(generation.decoder_start_token_id or model.config.decoder_start_token_id or 0)
+        self.pad_id = int(tokenizer.pad_token_id or 0)
+        self._refuse_if_embedding_is_not_what_the_encoder_sees()
+
+    @classmethod
+    def from_pretrained(cls, config: VictimConfig, *, device: torch.device | str = "cpu") -> "Victim":
+        """Loads `config.model_name_or_path` (the embedded victim if None) in float32.
+
+        Raises:
+            BadInput: nothing there, no network, or no encoder-decoder.
+        """
+        from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+        from textadv.data import EMBEDDED_VICTIM
+
+        name = config.model_name_or_path or str(EMBEDDED_VICTIM)
+        try:
+            model_config = AutoConfig.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            kind = "folder" if Path(name).exists() else "folder here and no model that the Hub gives us"
+            raise BadInput(
+                f"{name} is a {kind} without a readable config.json; give a Hub id (with network) or a model folder"
+                if Path(name).exists()
+                else f"{name} is no {kind}; check the name, or the network"
+            ) from error
+        if not model_config.is_encoder_decoder:
+            raise BadInput(
+                f"{name} is a {model_config.model_type} model, no encoder-decoder; give a sequence-to-sequence model"
+            )
+        try:
+            model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{name} can't be loaded: {str(error).splitlines()[0]}") from error
+        return cls(model.to(device), tokenizer, config)
+
+    # What the encoder sees ------------------------------------------------------------------------------
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """The vectors (..., d) that the encoder makes of ids (...), before positions are added.
+
+        Families differ in where they scale: Marian and Pegasus outside the embedding module and only on the id
+        path, BART, mBART and M2M100 inside the module, T5 not at all.
+        """
+        encoder = self.model.get_encoder()
+        embedding = encoder.get_input_embeddings()
+        scale = 1.0 if hasattr(embedding, "embed_scale") else getattr(encoder, "embed_scale", 1.0)
+        return embedding(ids) * scale
+
+    def logits(self, embeds: Tensor, mask: Tensor, outputs: Tensor) -> Tensor:
+        """Teacher-forced logits (B, M, V) of every output piece, from source vectors (B, T, d).
+
+        `outputs` (B, M) hold no start piece. Where they are the model's own greedy output, position t holds the
+        logits that the model had when it wrote piece t.
+        """
+        start = outputs.new_full((len(outputs), 1), self.start_id)
+        return self.model(
+            inputs_embeds=embeds,
+            attention_mask=mask,
+            decoder_input_ids=torch.cat([start, outputs[:, :-1]], dim=1),
+            use_cache=False,
+        ).logits
+
+    # Decoding -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def greedy(self, ids: Tensor, mask: Tensor, observe: Callable[..., Tensor] | None = None) -> Decoded:
+        """The free-running greedy output of source pieces (B, T); rows of like length are decoded together.
+
+        `observe(logits (n, V), rows (n,), t) -> (n, F)` may look at each step's logits; see `decoding.py`.
+        """
+        lengths = mask.sum(1)
+        order = torch.argsort(lengths, stable=True)
+        longest = max(int(lengths.max()), 1)
+        rows_at_once = max(CHUNK_PIECES // longest, 1)
+        parts = [
+            self._greedy_chunk(ids, mask, rows, observe) for rows in order.split(rows_at_once)
+        ]
+        return Decoded.join(parts, order, pad_id=self.pad_id)
+
+    def _greedy_chunk(self, ids: Tensor, mask: Tensor, rows: Tensor, observe: Any) -> Decoded:
+        width = int(mask[rows].sum(1).max())
+        return self.model.generate(
+            input_ids=ids[rows, :width],
+            attention_mask=mask[rows, :width],
+            num_beams=1,
+            do_sample=False,
+            max_new_tokens=self.config.max_new_tokens,
+            custom_generate=greedy_search,
+            rows=rows,
+            observe=observe,
+            **self._forced_bos,
+        )
+
+    def generate(self, texts: Sequence[str]) -> list[str]:
+        """The reported outputs: text in, text out, beams as configured, always in full precision."""
+        return self.decode(self.generate_pieces(texts)) if texts else []
+
+    @torch.no_grad()
+    def generate_pieces(self, texts: Sequence[str]) -> Tensor:
+        """Pieces (N, M) of the reported outputs, without the start piece, padded behind their end."""
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
+        rows_at_once = max(CHUNK_PIECES // (64 * self.config.num_beams), 1)
+        parts: list[list[int]] = [[] for _ in texts]
+        with torch.autocast(self.device.type, enabled=False):
+            for first in range(0, len(order), rows_at_once):
+                rows = order[first : first + rows_at_once]
+                ids, mask = self.encode([texts[i] for i in rows])
+                written = self.model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    num_beams=self.config.num_beams,
+                    do_sample=False,
+                    max_new_tokens=self.config.max_new_tokens,
+                    **self._forced_bos,
+                )
+                for i, pieces in zip(rows, written[:, 1:].tolist(), strict=True):
+                    parts[i] = pieces
+        width = max(map(len, parts))
+        return torch.tensor([p + [self.pad_id] * (width - len(p)) for p in parts], device=self.device)
+
+    # Text and pieces ------------------------------------------------------------------------------------
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Source pieces (B, T), padded on the right, and their mask (B, T), prefix and special pieces included."""
+        batch = self.tokenizer(
+            [self.config.source_prefix + text for text in texts], padding=True, return_tensors="pt"
+        )
+        return batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device)
+
+    def decode(self, outputs: Tensor) -> list[str]:
+        """Text of output pieces (B, M), special pieces left out."""
+        return [text.strip() for text in self.tokenizer.batch_decode(outputs, skip_special_tokens=True)]
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def longest_source(self) -> int:
+        """Most source pieces that the model takes, special ones included."""
+        limits = [
+            getattr(self.model.config, name, None) for name in ("max_position_embeddings", "n_positions")
+        ] + [self.tokenizer.model_max_length]
+        return min(limit for limit in limits if limit)
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the model."""
+        self.model.to(device)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the parameters."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    # At construction ------------------------------------------------------------------------------------
+
+    def _set_languages(self) -> dict[str, int]:
+        """Sets the tokenizer's languages, and returns the forced first output piece of a multilingual model."""
+        for side, code in (("src_lang", self.config.source_lang), ("tgt_lang", self.config.target_lang)):
+            if code is None:
+                continue
+            if not hasattr(self.tokenizer, side):
+                raise BadInput(f"{self.name} has one language pair; leave out --source_lang and --target_lang")
+            setattr(self.tokenizer, side, code)
+        if self.config.target_lang is None:
+            return {}
+        if hasattr(self.tokenizer, "get_lang_id"):
+            return {"forced_bos_token_id": self.tokenizer.get_lang_id(self.config.target_lang)}
+        return {"forced_bos_token_id": self.tokenizer.convert_tokens_to_ids(self.config.target_lang)}
+
+    @torch.no_grad()
+    def _refuse_if_embedding_is_not_what_the_encoder_sees(self) -> None:
+        ids = torch.arange(8, device=self.device).remainder(self.model.config.vocab_size or 8).reshape(2, 4)
+        mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]], device=self.device)
+        encoder = self.model.get_encoder()
+        try:
+            seen = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            given = encoder(inputs_embeds=self.embed(ids), attention_mask=mask).last_hidden_state
+            difference = ((seen - given) * mask[..., None]).abs().max()
+        except (TypeError, AttributeError, NotImplementedError) as error:
+            raise BadInput(f"{self.name} can't be attacked: its encoder takes no vectors ({error})") from error
+        if difference > 1e-5:
+            raise BadInput(
+                f"{self.name} can't be attacked: its encoder sees other vectors than its embedding gives "
+                f"(they differ by {difference:.1g}); use Marian, Pegasus, BART, mBART, M2M100, T5 or a relative"
+            )

@@ -1,0 +1,1 @@
+"""Attacks on image classifiers and robust training. Nothing is here yet."""
