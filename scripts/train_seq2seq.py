@@ -1,8 +1,9 @@
 """Train a victim: an encoder-decoder for translation or summarization, its tokenizer included.
 
-The embedded victim, by default, from our own grammar (a few minutes on one CPU core):
+The embedded victim, by default, from our own grammar: offline, five minutes of one CPU core:
 
-    python scripts/train_seq2seq.py --output_dir runs/victim
+    python scripts/train_seq2seq.py
+    cp runs/train_seq2seq/{README.md,*config.json,model.safetensors,tokenizer.json} textadv/embedded/victim/
 
 A Transformer for Multi30k, on one GPU:
 
@@ -25,6 +26,7 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass, field, replace
+from importlib import util
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,43 +51,49 @@ class TrainArguments:
     push_to_hub: bool = field(default=False, metadata={"help": "publish the finished model"})
     hub_model_id: str | None = field(default=None, metadata={"help": "its name there; default: the folder's"})
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise RunError(f"--seed must be at least 0 and below 2**32, not {self.seed}")
+        if self.report_to == "tensorboard" and util.find_spec("tensorboard") is None:
+            raise RunError("--report_to tensorboard needs it installed: pip install tensorboard")
+
 
 def main(
     arguments: TrainArguments, data: DataConfig, victim: VictimConfig, config: TrainSeq2SeqConfig
 ) -> None:
-    from textadv import training
     from textadv.data import dataset_fingerprint, load_examples
 
-    if arguments.push_to_hub:
-        check_token()
     folder = writable_folder(arguments.output_dir)
     train = load_examples(replace(data, split=config.train_split), max_samples=arguments.max_samples)
     test = load_examples(data, max_samples=config.max_eval_samples)
     if train[0].reference is None:
         raise BadInput("training needs references; name their --target_column")
+    if train[: len(test)] == test:
+        raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
     fingerprint = {"train": dataset_fingerprint(train), "test": dataset_fingerprint(test)}
     options = training_arguments(folder, arguments, config)
     precision = options.mixed_precision.replace("no", "fp32")
+    if precision == "fp16" and options.device.type == "cpu":
+        precision = "fp32"
+        print("warning: fp16 does nothing on a CPU, this run is fp32; bf16 works", file=sys.stderr)
     machine = {"device": str(options.device), "num_processes": options.world_size}
     made = manifest([arguments, data, victim, config], precision, fingerprint, **machine)
     found = check_same_config(folder, made)
     is_main = options.process_index == 0
     if is_main and found is None:
         write_json(folder / "manifest.json", made)
-    if not (folder / "results.json").exists():
+    finished = (folder / "results.json").exists()
+    if not finished:
         model, tokenizer = fit(folder, options, victim, config, train)
         if is_main:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-            score = training.score(model, tokenizer, test, victim.source_prefix)
-            (folder / "README.md").write_text(card(model, data, score), encoding="utf-8")
-            write_json(folder / "results.json", {"bleu": score})  # the last file: the training is finished
+            save(folder, model, tokenizer, data, victim, test)
     if is_main:
-        score = json.loads((folder / "results.json").read_text())["bleu"]
-        print("BLEU {value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**score))
-        print(f"finished: {folder}")
+        if finished:
+            print("already finished")
+        bleu = json.loads((folder / "results.json").read_text())["bleu"]
+        print("BLEU {value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences: ".format(**bleu) + str(folder))
         if arguments.push_to_hub:
-            print("pushed:", push(folder, arguments.hub_model_id or folder.resolve().name))
+            print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
 
 
 def training_arguments(folder: Path, arguments: TrainArguments, config: TrainSeq2SeqConfig) -> Any:
@@ -136,30 +144,29 @@ def fit(
     return model, tokenizer
 
 
-def card(model: Any, data: DataConfig, score: dict[str, Any]) -> str:
-    from textadv.training import model_card
+def save(
+    folder: Path, model: Any, tokenizer: Any, data: DataConfig, victim: VictimConfig, test: list[Example]
+) -> None:
+    """Model, tokenizer, card and score; results.json comes last, and says that the training is finished."""
+    from textadv import training
 
-    dataset = (
-        Path(data.dataset_name).name
-        if data.dataset_name and Path(data.dataset_name).exists()
-        else data.dataset_name
-    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    score = training.score(model, tokenizer, test, victim.source_prefix)
+    name = data.dataset_name or "embedded-grammar"
+    name = (
+        Path(name).name if Path(name).exists() else name
+    )  # where it lies on this machine is no one's concern
     command = shlex.join(["python", "scripts/train_seq2seq.py", *sys.argv[1:]])
-    return model_card(
-        model, dataset=dataset or "the embedded grammar", split=data.split, score=score, command=command
-    )
-
-
-def check_token() -> None:
-    from huggingface_hub import get_token
-
-    if get_token() is None:
-        raise RunError("--push_to_hub needs a token; run `hf auth login`, or set HF_TOKEN")
+    card = training.model_card(model, dataset=name, split=data.split, score=score, command=command)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_json(folder / "results.json", {"bleu": score})
 
 
 def push(folder: Path, name: str) -> str:
-    """The address of the published model: what `from_pretrained` needs, its card and its score."""
+    """Publish model, tokenizer, card and score, and return their address."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     api = HfApi()
     wanted = ["*.json", "*.safetensors", "README.md"]
@@ -172,18 +179,13 @@ def push(folder: Path, name: str) -> str:
             ignore_patterns=["checkpoint-*", "manifest.json"],
             commit_message="Upload the trained model",
         )
-    except OSError as error:
-        raise RunError(f"{name} can't be pushed: {error}; check name, token and network") from error
+    except (OSError, ValueError, HTTPError) as error:
+        raise RunError(
+            f"{name} can't be published: {error}; check its name, HF_TOKEN and the network"
+        ) from error
     return str(url)
 
 
 if __name__ == "__main__":
-    launch(
-        main,
-        TrainArguments,
-        DataConfig,
-        VictimConfig,
-        TrainSeq2SeqConfig,
-        mistakes=(BadInput,),
-        description=__doc__,
-    )
+    configs = (TrainArguments, DataConfig, VictimConfig, TrainSeq2SeqConfig)
+    launch(main, *configs, mistakes=(BadInput,), description=__doc__)

@@ -13,7 +13,8 @@ class VictimConfig:
     """The model under attack and how it decodes what is reported."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Hub id or folder of an encoder-decoder; default: the embedded victim"}
+        default=None,
+        metadata={"help": "Hub id or folder of an encoder-decoder; default: the embedded victim"},
     )
     num_beams: int = field(default=5, metadata={"help": "beams of the reported decoding"})
     max_new_tokens: int = field(default=60, metadata={"help": "longest output, in pieces, of every decoding"})
@@ -53,20 +54,28 @@ class Seq2SickConfig:
     )
     num_keywords: int = field(default=1, metadata={"help": "random keywords for each sentence"})
     variant: Literal["fixed", "paper", "released"] = field(
-        default="fixed", metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"}
+        default="fixed",
+        metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"},
     )
     steps: int = field(default=20, metadata={"help": "projected-gradient steps"})
-    step_size: float = field(default=2.0, metadata={"help": "how far a step moves the word of largest gradient"})
+    step_size: float = field(
+        default=2.0, metadata={"help": "how far a step moves the word of largest gradient"}
+    )
     lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
     gradient_regularization: float = field(
         default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}
     )
     margin: float = field(default=0.0, metadata={"help": "epsilon of (2.8) and (2.9): confidence, in logits"})
     refine: bool | None = field(
-        default=None, metadata={"help": "discrete refinement after the gradient search; default: in 'fixed' only"}
+        default=None,
+        metadata={"help": "discrete refinement after the gradient search; default: in 'fixed' only"},
     )
     refine_words: int = field(default=8, metadata={"help": "most words that the refinement changes"})
     candidates: int = field(default=64, metadata={"help": "substitutions that a round of it decodes"})
+    refine_margin: float = field(
+        default=3.0,
+        metadata={"help": "confidence that the refinement asks for: beams disagree with a bare lead"},
+    )
     beam: int = field(default=2, metadata={"help": "sentences that a round of it keeps"})
     restore: bool | None = field(
         default=None, metadata={"help": "put original words back at the end; default: in 'fixed' only"}
@@ -76,10 +85,16 @@ class Seq2SickConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("num_keywords", 1), ("steps", 0), ("refine_words", 1), ("candidates", 1), ("beam", 1)):
+        for name, least in (
+            ("num_keywords", 1),
+            ("steps", 0),
+            ("refine_words", 1),
+            ("candidates", 1),
+            ("beam", 1),
+        ):
             if getattr(self, name) < least:
                 raise BadInput(f"--{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("step_size", "lasso", "gradient_regularization", "margin"):
+        for name in ("step_size", "lasso", "gradient_regularization", "margin", "refine_margin"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
 
@@ -99,7 +114,8 @@ class WordsConfig:
     """Where the targets of the keywords goal come from, and what words an attack may write."""
 
     keywords: str | None = field(
-        default=None, metadata={"help": "the targets of every sentence, as in 'Hund sitzt'; default: random ones"}
+        default=None,
+        metadata={"help": "the targets of every sentence, as in 'Hund sitzt'; default: random ones"},
     )
     keywords_file: str | None = field(
         default=None, metadata={"help": "JSONL with example_id and keywords (a list) for each sentence"}
@@ -129,7 +145,9 @@ class TrainSeq2SeqConfig:
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, both languages together"})
-    max_length: int = field(default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"})
+    max_length: int = field(
+        default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"}
+    )
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "layers of its encoder, and of its decoder"})
     num_heads: int = field(default=4, metadata={"help": "attention heads of each layer"})

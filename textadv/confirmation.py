@@ -4,7 +4,7 @@ A search offers piece sequences; each is turned into text, tokenized afresh, dec
 full precision, and judged by the goal. Only then is it kept, if it changes fewer words than what was kept before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Confirmation:
         self.found_by: list[str | None] = [None] * count
         self.claimed = [False] * count
         self._promise = [(10**6, float("inf"))] * count
-        self._tried: list[set[str]] = [{text} for text in sources.texts]
+        self._outputs = [{text: out} for text, out in zip(self.texts, self.outputs, strict=True)]  # of all tried
 
     @property
     def solved(self) -> Tensor:
@@ -44,7 +44,10 @@ class Confirmation:
         """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones."""
         texts = self.victim.decode(outputs)
         found = [self.goal.violations(row, text) for row, text in zip(rows.tolist(), texts, strict=True)]
+        changed = self.sources.changed(rows, ids).tolist()
         for i, row in enumerate(rows.tolist()):
+            if not changed[i]:
+                continue  # greed and beams may disagree on the original, which is no merit of the search
             self.claimed[row] |= found[i] == 0
             promise = (found[i], float(loss[i]))
             if self.words[row] == NONE_YET and promise < self._promise[row]:
@@ -55,9 +58,9 @@ class Confirmation:
     def offer(self, rows: Tensor, ids: Tensor, *, by: str, better: bool = False) -> Tensor:
         """Decodes and judges the texts of ids (N, T); returns (N,) which of them are confirmed successes.
 
-        Offers that could not improve on what is kept, that were tried before, or whose text is tokenized to other
-        pieces are turned down without a query. An offer that is `better` by the searcher's own measure replaces
-        what is kept although it changes more words.
+        Offers that could not improve on what is kept, or whose text is tokenized to other pieces, are turned down
+        without a query; a text is decoded once only. An offer that is `better` by the searcher's own measure
+        replaces what is kept although it changes more words.
         """
         accepted = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         if len(rows) == 0:
@@ -65,15 +68,12 @@ class Confirmation:
         changed = self.sources.changed(rows, ids)
         texts = self.sources.text(rows, ids)
         survives = self.sources.survives(rows, ids, texts)
-        tried = []
-        for i, row in enumerate(rows.tolist()):
-            improves = better or changed[i] < self.words[row]
-            if survives[i] and improves and texts[i] not in self._tried[row]:
-                self._tried[row].add(texts[i])
-                tried.append(i)
-        outputs = self.victim.generate([texts[i] for i in tried], rows[tried])
-        for i, output in zip(tried, outputs, strict=True):
+        fewer = changed < self.words[rows]
+        wanted = [i for i in range(len(rows)) if survives[i] and (better or fewer[i])]
+        self._decode(rows, texts, wanted)
+        for i in wanted:
             row = int(rows[i])
+            output = self._outputs[row][texts[i]]
             if self.goal.violations(row, output):
                 continue
             accepted[i] = True
@@ -83,10 +83,27 @@ class Confirmation:
         return accepted
 
     def close(self) -> None:
-        """Decodes the most promising sentence of every example without a success, so that it can be reported."""
+        """Decodes the most promising sentence of every example without a success, so that it can be reported.
+
+        Now and then it is a success after all, with beams where greedy decoding failed. A sentence whose text is
+        tokenized to other pieces is not reported: it isn't what the search had in mind.
+        """
         failed = ((self.words == NONE_YET) & (self.ids != self.sources.ids).any(1)).nonzero().squeeze(1)
-        texts = self.sources.text(failed, self.ids[failed])
-        for row, text, output in zip(
-            failed.tolist(), texts, self.victim.generate(texts, failed), strict=True
-        ):
-            self.texts[row], self.outputs[row] = text, output
+        ids = self.ids[failed]
+        texts, changed = self.sources.text(failed, ids), self.sources.changed(failed, ids)
+        survives = self.sources.survives(failed, ids, texts) if texts else []
+        real = [i for i, same in enumerate(survives) if same]
+        self._decode(failed, texts, real)
+        for i in real:
+            row = int(failed[i])
+            self.texts[row], self.outputs[row] = texts[i], self._outputs[row][texts[i]]
+            if self.goal.violations(row, self.outputs[row]) == 0:
+                self.words[row], self.found_by[row] = changed[i], "closing"
+
+    def _decode(self, rows: Tensor, texts: Sequence[str], which: Iterable[int]) -> None:
+        """Fills `_outputs` for those of the texts that were never decoded before."""
+        row_of = rows.tolist()
+        new = {(row_of[i], texts[i]): i for i in which if texts[i] not in self._outputs[row_of[i]]}
+        outputs = self.victim.generate([text for _, text in new], rows[list(new.values())])
+        for (row, text), output in zip(new, outputs, strict=True):
+            self._outputs[row][text] = output

@@ -20,12 +20,12 @@ COMPACT_BELOW = 0.8  # share of rows still open below which the cache is cut dow
 class Decoded:
     """Greedy outputs (N, M) without the start piece, padded after their end; `lengths` (N,) count the end piece.
 
-    `observed` (N, M, F) is what an observer made of each step's logits, zero after the end.
+    `observed` (N, M, F) is what an observer made of each step's logits, zero after the end; F = 0 without one.
     """
 
     outputs: Tensor
     lengths: Tensor
-    observed: Tensor | None
+    observed: Tensor
 
     @staticmethod
     def join(parts: "list[Decoded]", order: Tensor, *, pad_id: int) -> "Decoded":
@@ -39,11 +39,10 @@ class Decoded:
                 target[:, : tensor.shape[1]] = tensor
             return torch.cat(wide)[back]
 
-        observed = [part.observed for part in parts if part.observed is not None]
         return Decoded(
             outputs=stack([part.outputs for part in parts], pad_id),
             lengths=torch.cat([part.lengths for part in parts])[back],
-            observed=stack(observed, 0.0) if observed else None,
+            observed=stack([part.observed for part in parts], 0.0),
         )
 
 
@@ -105,9 +104,7 @@ def greedy_search(
             if cache is not None:
                 cache.batch_select_indices(keep)
     width = int(lengths.max())
-    observed = None
-    if seen:
-        observed = seen[0][1].new_zeros((count, width, seen[0][1].shape[1]))
-        for t, (at, values) in enumerate(seen):
-            observed[at, t] = values
+    observed = hidden.new_zeros((count, width, seen[0][1].shape[1] if seen else 0))
+    for t, (at, values) in enumerate(seen):
+        observed[at, t] = values.to(observed.dtype)
     return Decoded(outputs[:, :width], lengths, observed)

@@ -83,7 +83,9 @@ def _read_keywords(path: Path) -> dict[int, list[str]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            found[int(row["example_id"])] = [str(word) for word in list(row["keywords"])]
+            if not isinstance(row["keywords"], list):
+                raise TypeError
+            found[int(row["example_id"])] = [str(word) for word in row["keywords"]]
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f'line {number} of {path} is not like {{"example_id": 0, "keywords": ["Hund", "sitzt"]}}'
@@ -109,17 +111,17 @@ def output_pieces(words: Sequence[str], victim: Victim) -> list[list[int] | None
     if not words:
         return []
     tokenizer = victim.tokenizer
-    special = set(tokenizer.all_special_ids)
 
     def pieces(texts: Sequence[str]) -> list[list[int]]:
         batch = tokenizer(text_target=list(texts))["input_ids"]
-        return [[i for i in ids if i not in special or i == tokenizer.unk_token_id] for ids in batch]
+        return [[i for i in ids if i not in victim.special_ids] for ids in batch]
 
-    before = pieces(["a"])[0]
+    before = pieces(["a"])[0]  # unknown to a whole-word vocabulary, perhaps; then it isn't written out
+    spoken = tokenizer.decode(before, skip_special_tokens=True).strip()
     inside = [ids[len(before) :] for ids in pieces([f"a {word}" for word in words])]
     written = victim.tokenizer.batch_decode([[*before, *ids] for ids in inside], skip_special_tokens=True)
     return [
-        ids if ids and tokenizer.unk_token_id not in ids and text.strip() == f"a {word}" else None
+        ids if ids and tokenizer.unk_token_id not in ids and text.strip() == f"{spoken} {word}".strip() else None
         for word, ids, text in zip(words, inside, written, strict=True)
     ]
 

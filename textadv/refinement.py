@@ -1,27 +1,34 @@
 """Discrete refinement: a beam search over single-word substitutions, exact where the gradient only guesses.
 
-Not in the paper. Starting from the original sentence, each round takes the gradient of the loss at the sentences
-of the beam, ranks all (position, piece) substitutions by their first-order change of the loss
-    (w_j - x_i) . grad_i,
-decodes the best `candidates` of each example in one batch, and keeps the best `beam` by what the decoded
-outputs really do. Each round changes one more word, so the first success met changes few. The ranking is that of
-HotFlip (Ebrahimi et al., ACL 2018, eq. 10); the exact evaluation of a batch of candidates that of GCG (Zou et al.,
-2023, Algorithm 1). The loss of every candidate is taken along its own greedy output while it is decoded.
+Not in the paper. Starting from the original sentence, each round predicts to first order what every (position,
+piece) substitution would do to the loss, decodes the best `candidates` of each example in one batch, and keeps the
+best `beam` by what the decoded outputs really do. Each round changes one more word, so the first success met changes
+few. The first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a
+batch of candidates to GCG (Zou et al., 2023, Algorithm 1).
+
+Where it differs from both: the gradient is not taken at the word that stands there, but at a *blank*, the mean of
+all allowed vectors. The prediction for piece j in place i of sentence x is
+    L(x with blank b at i) + (w_j - b) . dL/dx_i (x with blank b at i).
+A word's own vector is a far and biased place to look from: on Multi30k, 64 candidates held a one-word success for
+42 % of random keywords when ranked there, and for 67 % when ranked from the blank. The loss of every candidate is
+taken along its own greedy output while it is decoded.
 """
 
 from collections.abc import Callable
+from copy import copy
 
 import torch
 from torch import Tensor
 
 from textadv.configs import Seq2SickConfig
 from textadv.confirmation import Confirmation
+from textadv.decoding import Decoded
 from textadv.goals import Goal
 from textadv.sources import Sources
 from textadv.types import CountedVictim
 
-VIOLATION = 1e3  # what a violation seen in the decoded text weighs against the loss, in logits
 PER_WORD = 8  # most candidates for one place, so that they spread over the sentence
+CHUNK_LOGITS = 48 * 2**20  # logits held at once under gradient
 CONFIRM_AT_ONCE = 3  # greedy successes of one example that are decoded with beams in one round
 
 
@@ -29,8 +36,11 @@ def refine(
     confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_finished: Callable[[int], None]
 ) -> None:
     """Looks, for each of `rows`, for a success that changes fewer words than the confirmed one."""
-    victim, sources, goal = confirmed.victim, confirmed.sources, confirmed.goal
-    beams = sources.ids[rows][:, None]  # (n, W, T)
+    victim, sources = confirmed.victim, confirmed.sources
+    goal = copy(confirmed.goal)
+    goal.margin = config.refine_margin
+    rows = rows[sources.changeable[rows].any(1)]
+    beams = sources.ids[rows][:, None].repeat(1, min(config.beam, goal.demands), 1)  # (n, W, T)
     for words in range(1, config.refine_words + 1):
         open_rows = confirmed.words[rows] > words
         if gone := int((~open_rows).sum()):
@@ -38,27 +48,40 @@ def refine(
         rows, beams = rows[open_rows], beams[open_rows]
         if len(rows) == 0:
             return
-        candidates, real = propose(beams, victim, sources, goal, rows, config.candidates)  # (n, C, T), (n, C)
-        n, count, width = candidates.shape
+        candidates, real = propose(beams, victim, sources, goal, rows, config.candidates, words)
+        if not real.any():
+            return  # no other word is allowed in these sentences
         owners = rows.repeat_interleave(real.sum(1))
         flat = candidates[real]
         loss, outputs = exact_loss(flat, victim, sources, goal, owners)
         violations = confirmed.judge(owners, flat, outputs, loss)
-        rank = torch.full((n, count), torch.inf, device=rows.device)
-        rank[real] = loss + VIOLATION * violations
-        order = rank.argsort(dim=1, stable=True)
+        measured = loss.new_full((2, *real.shape), torch.inf)
+        measured[:, real] = torch.stack([violations, loss])
+        order = measured[1].argsort(dim=1, stable=True)  # by violations, then by loss
+        order = order.gather(1, measured[0].gather(1, order).argsort(dim=1, stable=True))
         best = order[:, : config.beam]
+        import os
+        if os.environ.get("PAR") and beams.shape[1] == config.beam:
+            G = config.beam; per = order.shape[1] // G
+            rank = order.argsort(1).view(len(order), G, per)  # rank of each candidate
+            best = rank.argmin(2) + torch.arange(G) * per
+            best = best.gather(1, order.argsort(1).gather(1, best).argsort(1))
+            if os.environ["PAR"] == "2": best[:, 0], best[:, -1] = order[:, 0], torch.where(best[:, 0] == order[:, 0], best[:, -1], best[:, 0])
         promising = order[:, :CONFIRM_AT_ONCE]
-        hits = rank.gather(1, promising) < VIOLATION
+        hits = measured[0].gather(1, promising) == 0
         example = hits.nonzero()[:, 0]
         confirmed.offer(rows[example], candidates[example, promising[hits]], by="refinement")
-        beams = candidates.gather(1, best[..., None].expand(-1, -1, width))
+        # A short sentence may have fewer candidates than the beam is wide: what isn't real starts afresh.
+        beams = candidates.gather(1, best[..., None].expand(-1, -1, candidates.shape[2]))
+        beams = beams.where(real.gather(1, best)[..., None], sources.ids[rows][:, None])
 
 
 def propose(
-    beams: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor, count: int
+    beams: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor, count: int, turn: int = 0
 ) -> tuple[Tensor, Tensor]:
     """The `count` most promising substitutions of each example's sentences (n, W, T), by first order.
+
+    Each sentence of a beam goes for another of the goal's open demands, and in another `turn` for the next one.
 
     Returns:
         candidates (n, C, T), and (n, C) which of them are real: a short sentence has fewer.
@@ -66,32 +89,83 @@ def propose(
     vocabulary = sources.vocabulary
     n, beam, width = beams.shape
     flat, owners = beams.reshape(-1, width), rows.repeat_interleave(beam)
-    _, gradient, _ = loss_and_gradient(flat, victim, sources, goal, owners)
-    gain = (gradient * vocabulary.victim.embed(flat)).sum(-1, keepdim=True) - gradient @ vocabulary.points.T
-    places = sources.places[owners]
-    gain = gain.masked_fill_((places < 0)[..., None], -torch.inf)  # (n W, T, K)
-    gain = gain.masked_fill_(vocabulary.forbidden[places.clamp(min=0)], -torch.inf)
-    gain = gain.masked_fill_(flat[..., None] == vocabulary.ids, -torch.inf)  # no change
-    kept = gain.topk(min(PER_WORD, gain.shape[2]), dim=2)  # spread over the words of the sentence
-    top = kept.values.view(n, -1).topk(min(count, kept.values[0].numel() * beam), dim=1)  # (n, C) of W * T * PER_WORD
-    pieces = vocabulary.ids[kept.indices.view(n, -1).gather(1, top.indices)]
-    slot = top.indices // kept.values.shape[2]
-    parent, position = slot // width, slot % width
-    candidates = beams.gather(1, parent[..., None].expand(-1, -1, width)).clone()
-    return candidates.scatter_(2, position[..., None], pieces[..., None]), top.values > -torch.inf
+    sentence, position = sources.changeable[owners].nonzero().unbind(1)  # (R,) every word that may change
+    turns = turn + torch.arange(beam, device=rows.device).repeat(n)
+    loss, gradient = blank_gradient(flat, sentence, position, victim, sources, goal, owners, turns)
+    pieces, slopes = vocabulary.lowest(
+        gradient, sources.places[owners[sentence], position], flat[sentence, position], PER_WORD
+    )
+    predicted = loss[:, None] + slopes - gradient @ vocabulary.blank[:, None]  # (R, PER_WORD)
+    score = predicted.new_full((*flat.shape, pieces.shape[1]), torch.inf)
+    choice = torch.zeros(score.shape, dtype=torch.long, device=flat.device)
+    score[sentence, position], choice[sentence, position] = predicted, pieces
+    best = score.flatten(1).topk(min(-(-count // beam), score[0].numel()), dim=1, largest=False)  # (n W, C / W)
+    place = best.indices // score.shape[2]
+    candidates = flat[:, None].repeat(1, best.indices.shape[1], 1)
+    candidates.scatter_(2, place[..., None], choice.flatten(1).gather(1, best.indices)[..., None])
+    return candidates.view(n, -1, width), best.values.isfinite().view(n, -1)
+
+
+def blank_gradient(
+    ids: Tensor,
+    sentence: Tensor,
+    position: Tensor,
+    victim: CountedVictim,
+    sources: Sources,
+    goal: Goal,
+    rows: Tensor,
+    turn: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """What each word would have to be: the loss (R,) with one word of a sentence blank, and its gradient (R, d) there.
+
+    Args:
+        ids: (N, T) sentences of the examples `rows` (N,).
+        sentence, position: (R,) the words that are blanked, one at a time.
+        turn: (N,) which of the goal's open demands the loss is about.
+    """
+    mask = sources.mask[rows]
+    decoded = decode_with_leads(ids, victim, sources, goal, rows)
+    focus = goal.focus(decoded.observed, decoded.outputs, decoded.lengths, rows, turn)
+    loss = sources.embeds.new_zeros(len(sentence))
+    gradient = sources.embeds.new_zeros(len(sentence), sources.embeds.shape[-1])
+    lengths = mask.sum(1)
+    order = lengths[sentence].argsort(stable=True)  # like lengths together: less padding
+    logits_each = decoded.outputs.shape[1] * sources.vocabulary.victim.model.config.vocab_size
+    for some in order.split(max(CHUNK_LOGITS // logits_each, 1)):
+        at, owner = sentence[some], rows[sentence[some]]
+        source, output = int(lengths[at].max()), int(decoded.lengths[at].max())
+        embeds = sources.vocabulary.victim.embed(ids[at, :source]).clone()
+        line = torch.arange(len(some), device=ids.device)
+        embeds[line, position[some]] = sources.vocabulary.blank.to(embeds.dtype)
+        embeds.requires_grad_()
+        outputs = decoded.outputs[at, :output]
+        with torch.enable_grad():
+            logits = victim.logits(embeds, mask[at, :source], outputs, owner).float()
+            part = None if focus is None else focus[at]
+            losses = goal.loss(goal.leads(logits, owner), outputs, decoded.lengths[at], owner, part)
+            (slope,) = torch.autograd.grad(losses.sum(), embeds)
+        loss[some] = losses.detach().to(loss.dtype)
+        gradient[some] = slope[line, position[some]].to(gradient.dtype)
+    return loss, gradient
 
 
 def exact_loss(
     ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The loss (N,) of pieces (N, T) along their own greedy outputs (N, M), without a second pass."""
+    decoded = decode_with_leads(ids, victim, sources, goal, rows)
+    return goal.loss(decoded.observed, decoded.outputs, decoded.lengths, rows), decoded.outputs
+
+
+def decode_with_leads(
+    ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
+) -> Decoded:
+    """The greedy outputs of pieces (N, T), with the goal's leads (N, M, P) observed on the way."""
 
     def observe(logits: Tensor, at: Tensor, t: int) -> Tensor:
         return goal.leads(logits[:, None], rows[at], start=t)[:, 0]
 
-    decoded = victim.greedy(ids, sources.mask[rows], rows, observe)
-    assert decoded.observed is not None
-    return goal.loss(decoded.observed, decoded.outputs, decoded.lengths, rows), decoded.outputs
+    return victim.greedy(ids, sources.mask[rows], rows, observe)
 
 
 def loss_and_gradient(

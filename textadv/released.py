@@ -10,10 +10,12 @@ Facts about github.com/cmhcbb/Seq2Sick, `attack.py`, written anew. Where it part
 4. The end piece and final punctuation are words like any other, and an empty output is a success.
 """
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
-from textadv.goals import NonOverlapping, TargetedKeywords, keywords_loss, non_overlapping_loss
+from textadv.goals import NonOverlapping, TargetedKeywords, keyword_costs, non_overlapping_loss, padded
 
 
 def released_lead(logits: Tensor, labels: Tensor) -> Tensor:
@@ -30,20 +32,21 @@ class ReleasedNonOverlapping(NonOverlapping):
 
     def leads(self, logits: Tensor, rows: Tensor, start: int = 0) -> Tensor:
         span = slice(start, start + logits.shape[1])
-        labels = self.labels[rows][:, span]
-        return released_lead(logits[:, : labels.shape[1]], labels[..., None])
+        labels = padded(self.labels[rows][:, span], logits.shape[1], self.end_id)
+        return released_lead(logits, labels[..., None])
 
-    def loss(self, leads: Tensor, outputs: Tensor, lengths: Tensor, rows: Tensor) -> Tensor:
-        self.longest[rows] = torch.minimum(self.longest[rows], lengths)
+    def loss(
+        self, leads: Tensor, outputs: Tensor, lengths: Tensor, rows: Tensor, focus: Tensor | None = None
+    ) -> Tensor:
+        self.longest.scatter_reduce_(0, rows, lengths, "amin")  # rows may hold an example several times
         counted = torch.arange(leads.shape[1], device=leads.device) < self.longest[rows][:, None]
         return non_overlapping_loss(leads[..., 0], counted)
 
-    @property
+    @cached_property
     def longest(self) -> Tensor:
-        """(B,) positions that are still compared."""
-        if not hasattr(self, "_longest"):
-            self._longest = self.clean_lengths.clone()
-        return self._longest
+        """(B,) positions that are still compared: at first the clean output's, its end piece among them."""
+        ends = (self.labels == self.end_id).long()
+        return (ends.cumsum(1) - ends == 0).sum(1)
 
 
 class ReleasedKeywords(TargetedKeywords):
@@ -53,7 +56,7 @@ class ReleasedKeywords(TargetedKeywords):
         labels = self.pieces[rows].flatten(1).clamp(min=0)
         return released_lead(logits, labels[:, None].expand(-1, logits.shape[1], -1))
 
-    def loss(self, leads: Tensor, outputs: Tensor, lengths: Tensor, rows: Tensor) -> Tensor:
+    def costs(self, leads: Tensor, outputs: Tensor, lengths: Tensor, rows: Tensor) -> Tensor:
         pieces = self.pieces[rows]
         valid = torch.arange(leads.shape[1], device=leads.device) < lengths[:, None]
-        return keywords_loss(leads.unflatten(-1, pieces.shape[1:]), outputs, valid, pieces, masked=False)
+        return keyword_costs(leads.unflatten(-1, pieces.shape[1:]), outputs, valid, pieces, masked=False)

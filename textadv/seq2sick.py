@@ -177,7 +177,7 @@ def gradient_search(
 ) -> None:
     """Algorithm 6 on some rows of a batch; every greedy success is offered to `confirmed` at once."""
     state = init(confirmed.sources, rows)
-    least_norm = torch.full(confirmed.words.shape, torch.inf, device=rows.device)
+    least_norm = state.delta.new_full(confirmed.words.shape, torch.inf)
     for _ in range(config.steps):
         if len(state.rows) == 0:
             return

@@ -1,7 +1,10 @@
 """A batch of source sentences: their pieces, which of them may change, and the text that changed pieces make."""
 
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -50,8 +53,9 @@ class Sources:
     def text(self, rows: Tensor, ids: Tensor) -> list[str]:
         """The sentences that ids (N, T), changed versions of rows (N,), make."""
         if not self.whole_words:
-            skip = len(self.vocabulary.victim.config.source_prefix)
-            return [text[skip:].strip() for text in self.vocabulary.victim.decode(ids)]
+            body = ids.clone()
+            body[:, : self._prefix_end] = self.vocabulary.victim.pad_id
+            return self.vocabulary.victim.decode(body)
         places = (ids != self.ids[rows]).nonzero().tolist()
         sentences = [list(self._chunks[row]) for row in rows.tolist()]
         row_of = rows.tolist()
@@ -79,8 +83,7 @@ class Sources:
     def _locate(self, ids: list[int], length: int, text: str) -> tuple[list[str], dict[int, tuple[int, int]]]:
         """The sentence's chunks, and for each changeable position its chunk and its kind of place."""
         vocabulary, victim = self.vocabulary, self.vocabulary.victim
-        special = set(victim.tokenizer.all_special_ids) - {victim.tokenizer.unk_token_id}
-        body = [p for p in range(length) if ids[p] not in special]
+        body = [p for p in range(length) if ids[p] not in victim.special_ids]
         body = body[self._prefix_length :]
         if not self.whole_words:
             kinds = [INSIDE if vocabulary.starts_word[ids[p]] else CONTINUATION for p in body]
@@ -89,25 +92,45 @@ class Sources:
             }
             return text.split(), usable
         chunks = text.split()
-        starts = [i for i, p in enumerate(body) if i == 0 or vocabulary.starts_word[ids[p]]]
-        if len(starts) != len(chunks):
-            return chunks, {}  # the tokenizer cuts words elsewhere: nothing can be replaced safely
+        parts: list[list[int]] = [[] for _ in chunks]  # the pieces of each chunk
+        for p, chunk in zip(body, self._chunks_of(body, ids, text), strict=True):
+            if chunk < len(chunks):
+                parts[chunk].append(p)
         found = {}
-        for chunk, (i, end) in enumerate(zip(starts, [*starts[1:], len(body)], strict=True)):
-            place = FIRST if i == 0 else INSIDE
+        for chunk, part in enumerate(parts):
+            if not part:
+                continue
+            first, place = ids[part[0]], FIRST if part[0] == body[0] else INSIDE
             core = chunks[chunk].rstrip(MARKS)
-            marks = chunks[chunk][len(core) :]
-            tail = "".join(vocabulary.surface[ids[p]] for p in body[i + 1 : end])
-            first = ids[body[i]]
-            is_word = bool(vocabulary.whole[place, first]) and tail == marks
-            if is_word and vocabulary.surface[first].casefold() == core.casefold():
-                found[body[i]] = (chunk, place)
+            if vocabulary.whole[place, first] and vocabulary.surface[first].casefold() == core.casefold():
+                found[part[0]] = (chunk, place)
         return chunks, found
+
+    def _chunks_of(self, body: list[int], ids: list[int], text: str) -> list[int]:
+        """The chunk of `text` that each piece of `body` belongs to; the last one's number plus 1 for none."""
+        victim = self.vocabulary.victim
+        if victim.tokenizer.is_fast:  # it knows which characters each piece stands for
+            prefix = victim.config.source_prefix
+            spans = victim.tokenizer(prefix + text, return_offsets_mapping=True)["offset_mapping"]
+            ends = list(accumulate(len(piece) for piece in re.findall(r"\s*\S+", text)))
+            return [bisect_left(ends, spans[p][1] - len(prefix)) for p in body]
+        count = len(text.split())
+        starts = [i == 0 or bool(self.vocabulary.starts_word[ids[p]]) for i, p in enumerate(body)]
+        if sum(starts) != count:  # it cuts words elsewhere: nothing can be replaced safely
+            return [count] * len(body)
+        return [number - 1 for number in accumulate(starts)]
+
+    @property
+    def _prefix_end(self) -> int:
+        """The position behind the prefix, which is the same in every sentence."""
+        special = self.vocabulary.victim.special_ids
+        spoken = [p for p, i in enumerate(self.ids[0].tolist()) if i not in special]
+        return spoken[self._prefix_length - 1] + 1 if self._prefix_length else 0
 
     @cached_property
     def _prefix_length(self) -> int:
         prefix = self.vocabulary.victim.config.source_prefix
         if not prefix:
             return 0
-        special = set(self.vocabulary.victim.tokenizer.all_special_ids)
-        return sum(i not in special for i in self.vocabulary.victim.tokenizer(prefix.strip())["input_ids"])
+        victim = self.vocabulary.victim
+        return sum(i not in victim.special_ids for i in victim.tokenizer(prefix.strip())["input_ids"])

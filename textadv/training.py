@@ -223,7 +223,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, floa
 
 
 def model_card(model: Any, *, dataset: str, split: str, score: dict[str, Any], command: str) -> str:
-    """The README.md of a trained model; `dataset` is a Hub id or the name of a local folder."""
+    """The README.md of a trained model; `dataset` is a Hub id, or a name."""
     from huggingface_hub import EvalResult, ModelCardData
 
     name = type(model).__name__

@@ -38,6 +38,7 @@ class Victim:
         self.eos_ids: list[int] = [eos] if isinstance(eos, int) else list(eos or [])
         self.start_id = int(generation.decoder_start_token_id or model.config.decoder_start_token_id or 0)
         self.pad_id = int(tokenizer.pad_token_id or 0)
+        self.special_ids = self._special_ids()
         self._refuse_if_embedding_is_not_what_the_encoder_sees()
 
     @classmethod
@@ -55,11 +56,10 @@ class Victim:
         try:
             model_config = AutoConfig.from_pretrained(name)
         except (OSError, ValueError) as error:
-            kind = "folder" if Path(name).exists() else "folder here and no model that the Hub gives us"
             raise BadInput(
-                f"{name} is a {kind} without a readable config.json; give a Hub id (with network) or a model folder"
+                f"{name} has no config.json that can be read; give a model's folder or Hub id"
                 if Path(name).exists()
-                else f"{name} is no {kind}; check the name, or the network"
+                else f"{name} is neither a folder here nor a model that the Hub gives; check the name or the network"
             ) from error
         if not model_config.is_encoder_decoder:
             raise BadInput(
@@ -168,7 +168,12 @@ class Victim:
 
     def decode(self, outputs: Tensor) -> list[str]:
         """Text of output pieces (B, M), special pieces left out."""
-        return [text.strip() for text in self.tokenizer.batch_decode(outputs, skip_special_tokens=True)]
+        if len(outputs) == 0:
+            return []  # the library would say [""]
+        # M2M100's tokenizer would write a language code out: it isn't on its list of special pieces.
+        special = torch.tensor(sorted(self.special_ids), device=outputs.device)
+        spoken = outputs.masked_fill(torch.isin(outputs, special), self.pad_id)
+        return [text.strip() for text in self.tokenizer.batch_decode(spoken, skip_special_tokens=True)]
 
     @property
     def device(self) -> torch.device:
@@ -198,24 +203,42 @@ class Victim:
 
     def _set_languages(self) -> dict[str, int]:
         """Sets the tokenizer's languages, and returns the forced first output piece of a multilingual model."""
+        found = {}
         for side, code in (("src_lang", self.config.source_lang), ("tgt_lang", self.config.target_lang)):
             if code is None:
                 continue
             if not hasattr(self.tokenizer, side):
                 raise BadInput(f"{self.name} has one language pair; leave out --source_lang and --target_lang")
+            found[side] = self._language_id(code)
             setattr(self.tokenizer, side, code)
-        if self.config.target_lang is None:
-            return {}
-        if hasattr(self.tokenizer, "get_lang_id"):
-            return {"forced_bos_token_id": self.tokenizer.get_lang_id(self.config.target_lang)}
-        return {"forced_bos_token_id": self.tokenizer.convert_tokens_to_ids(self.config.target_lang)}
+        return {"forced_bos_token_id": found["tgt_lang"]} if "tgt_lang" in found else {}
+
+    def _language_id(self, code: str) -> int:
+        tokenizer = self.tokenizer
+        try:
+            if hasattr(tokenizer, "get_lang_id"):
+                return tokenizer.get_lang_id(code)
+            if (found := tokenizer.convert_tokens_to_ids(code)) not in (None, tokenizer.unk_token_id):
+                return found
+        except KeyError:
+            pass
+        raise BadInput(f"{code} is no language of {self.name}'s tokenizer; give a code of its model card")
+
+    def _special_ids(self) -> frozenset[int]:
+        """Pieces that stand for no text: ends, padding, language codes, sentinels; not the unknown piece."""
+        tokenizer = self.tokenizer
+        added = {i for i, piece in tokenizer.added_tokens_decoder.items() if piece.special}
+        around = {*tokenizer("")["input_ids"], *tokenizer(text_target="")["input_ids"]}
+        return frozenset((added | around | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id})
 
     @torch.no_grad()
     def _refuse_if_embedding_is_not_what_the_encoder_sees(self) -> None:
-        ids = torch.arange(8, device=self.device).remainder(self.model.config.vocab_size or 8).reshape(2, 4)
         mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]], device=self.device)
         encoder = self.model.get_encoder()
         try:
+            rows = torch.arange(encoder.get_input_embeddings().num_embeddings, device=self.device)
+            rows = rows[rows != self.model.config.pad_token_id]  # its place in the sentence isn't counted
+            ids = rows[torch.arange(8, device=self.device) % len(rows)].reshape(2, 4)
             seen = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             given = encoder(inputs_embeds=self.embed(ids), attention_mask=mask).last_hidden_state
             difference = ((seen - given) * mask[..., None]).abs().max()

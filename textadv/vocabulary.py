@@ -1,6 +1,7 @@
 """Which source pieces an attack may write, and the nearest of them to each point: the set W of (3.3)."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -48,7 +49,7 @@ class Vocabulary:
         known = min(len(tokenizer), self.size)
         pieces = tokenizer.convert_ids_to_tokens(list(range(known)))
         self.starts_word = torch.tensor(_starts_word(pieces))
-        special = set(tokenizer.all_special_ids) | set(getattr(tokenizer, "added_tokens_decoder", {}))
+        special = victim.special_ids | set(tokenizer.added_tokens_decoder) | {tokenizer.unk_token_id}
         self.surface = _surfaces(tokenizer, pieces, special)
         words = [i for i, text in enumerate(self.surface) if text.isalpha()]
         allowed = torch.zeros(3, self.size, dtype=torch.bool)
@@ -82,6 +83,11 @@ class Vocabulary:
         return self.victim.embed(self.ids)
 
     @cached_property
+    def blank(self) -> Tensor:
+        """(d,) the mean of `points`: a word that says nothing in particular."""
+        return self.points.mean(0)
+
+    @cached_property
     def forbidden(self) -> Tensor:
         """(3, K) True where a piece of `ids` is not allowed in a kind of place."""
         return ~self.allowed.to(self.victim.device)[:, self.ids]
@@ -111,6 +117,29 @@ class Vocabulary:
             found.append(self.ids[at])
             distances.append(distance.clamp(min=0))
         return torch.cat(found), torch.cat(distances)
+
+    def lowest(self, directions: Tensor, places: Tensor, but: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The allowed pieces that lie furthest against each direction: the least w_j . g.
+
+        Args:
+            directions: (N, d).
+            places: (N,) FIRST, INSIDE or CONTINUATION.
+            but: (N,) a piece that does not count: the one that stands there.
+            count: how many pieces, P.
+
+        Returns:
+            ids (N, P) and w_j . g (N, P), least first; infinite where fewer pieces are allowed.
+        """
+        count = min(count, len(self.ids))
+        found, values = [], []
+        size = self._rows_at_once
+        for g, place, own in zip(directions.split(size), places.split(size), but.split(size), strict=True):
+            slopes = (g @ self.points.T).masked_fill_(self.forbidden[place], torch.inf)
+            slopes.masked_fill_(own[:, None] == self.ids, torch.inf)
+            least = slopes.topk(count, dim=1, largest=False)
+            found.append(self.ids[least.indices])
+            values.append(least.values)
+        return torch.cat(found), torch.cat(values)
 
     @property
     def _rows_at_once(self) -> int:
@@ -149,9 +178,8 @@ class Vocabulary:
         return [i for i, got in zip(ids, found, strict=True) if len(got) == width and got[place] == i]
 
     def _inner_ids(self, texts: list[str]) -> list[list[int]]:
-        special = set(self.victim.tokenizer.all_special_ids) - {self.victim.tokenizer.unk_token_id}
         batch = self.victim.tokenizer(texts)["input_ids"] if texts else []
-        return [[i for i in ids if i not in special] for ids in batch]
+        return [[i for i in ids if i not in self.victim.special_ids] for ids in batch]
 
     def _seen(self, corpus: Iterable[str], min_count: int) -> Tensor:
         """(3, V) what the corpus holds often enough."""
@@ -175,7 +203,8 @@ def _starts_word(pieces: list[str]) -> list[bool]:
     return [piece.startswith(mark) != (mark == "##") for piece in pieces]
 
 
-def _surfaces(tokenizer, pieces: list[str], special: set[int]) -> list[str]:
-    """The text of each piece without its mark; '' for special ones and for pieces that are no text."""
+def _surfaces(tokenizer, pieces: list[str], special: frozenset[int]) -> list[str]:
+    """The text of each piece without its mark; '' for special and byte pieces and what else is no text."""
     texts = tokenizer.batch_decode([[i] for i in range(len(pieces))], skip_special_tokens=True)
-    return ["" if i in special else text.strip().removeprefix("##") for i, text in enumerate(texts)]
+    silent = special | {i for i, piece in enumerate(pieces) if re.fullmatch("<0x[0-9A-F]{2}>", piece)}
+    return ["" if i in silent else text.strip().removeprefix("##") for i, text in enumerate(texts)]

@@ -1,6 +1,8 @@
 """The grammar against German as it is: a table of genders, articles and endings typed apart from the code."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -22,24 +24,26 @@ NEUTER = """
 Mädchen Kind Baby Pferd Schaf Buch Bild Seil Schwert Ei Fahrrad Boot Auto Kleid Hemd Bett Schloss Feld
 Krankenhaus Haus Büro Dach Geschäft Sofa Zelt Dorf Fenster
 """.split()
-GENDER = dict.fromkeys(MASCULINE, "m") | dict.fromkeys(FEMININE, "f") | dict.fromkeys(NEUTER, "n")
+GENDER: Mapping[Any, str] = (
+    dict.fromkeys(MASCULINE, "m") | dict.fromkeys(FEMININE, "f") | dict.fromkeys(NEUTER, "n")
+)
 
 # (article's ending, adjective's ending) that German allows before a singular noun, by gender and case.
-AFTER_DER = {
+AFTER_DER: dict[str, dict[tuple[str, str], str]] = {
     "der": {("m", "nom"): "e", ("f", "dat"): "en"},
     "die": {("f", "nom"): "e", ("f", "acc"): "e"},
     "das": {("n", "nom"): "e", ("n", "acc"): "e"},
     "den": {("m", "acc"): "en"},
     "dem": {("m", "dat"): "en", ("n", "dat"): "en"},
 }
-AFTER_EIN = {
+AFTER_EIN: dict[str, dict[tuple[str, str], str]] = {
     "": {("m", "nom"): "er", ("n", "nom"): "es", ("n", "acc"): "es"},
     "e": {("f", "nom"): "e", ("f", "acc"): "e"},
     "en": {("m", "acc"): "en"},
     "em": {("m", "dat"): "en", ("n", "dat"): "en"},
     "er": {("f", "dat"): "en"},
 }
-MERGED = {"im": "dem", "am": "dem", "beim": "dem", "zum": "dem", "zur": "der", "ins": "das"}
+MERGED: dict[str, str] = {"im": "dem", "am": "dem", "beim": "dem", "zum": "dem", "zur": "der", "ins": "das"}
 GOVERNED = {
     "bei": "dat",
     "mit": "dat",
@@ -81,13 +85,10 @@ def phrase(english, determiner, adjective=None, plural=False):
     return NounPhrase(NOUNS[english], determiner, adjective, plural)
 
 
-def agreeing(article, noun, adjective):
+def agreeing(article: str, noun: str, adjective: str | None):
     """The (gender, case) readings of `article (adjective) noun` that German has for this noun's gender."""
-    lower = MERGED.get(article, article)
-    if lower in AFTER_DER:
-        readings = AFTER_DER[lower]
-    else:
-        readings = AFTER_EIN[re.sub("^(ein|sein|ihr)", "", lower)]
+    article = MERGED.get(article, article)
+    readings = AFTER_DER.get(article) or AFTER_EIN[re.split("^(?:ein|sein|ihr)", article)[1]]
     return {
         case
         for (gender, case), end in readings.items()

@@ -1,0 +1,187 @@
+"""What every attack of the package must keep to, on the embedded victim in float64."""
+
+import copy
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from textadv.configs import Seq2SickConfig, VictimConfig
+from textadv.seq2sick import seq2sick
+from textadv.types import AttackRecord, Example
+from textadv.victim import Victim
+from textadv.vocabulary import Vocabulary
+from textadv.words import contains_words, disjoint, output_bleu, shares_no_position, split_words
+
+SHORT = {"steps": 4, "candidates": 10, "refine_words": 2, "num_keywords": 1}
+POOL = ["Hund", "Mann", "Katze", "Apfel", "Kind", "Brot"]
+
+ATTACKS: dict[str, Callable[..., list[AttackRecord]]] = {
+    f"seq2sick {variant} {goal}": partial(
+        seq2sick, config=Seq2SickConfig(variant=variant, goal=goal, **SHORT), pool=POOL
+    )
+    for variant in ("fixed", "paper", "released")
+    for goal in ("non_overlapping", "keywords")
+}
+ATTACKS["seq2sick released, refined and restored"] = partial(
+    seq2sick, config=Seq2SickConfig(variant="released", refine=True, restore=True, **SHORT)
+)
+ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(whole_words=False, **SHORT))
+
+FROZEN = "Xqzv jkwpx!"  # holds no whole-word piece that may be replaced
+EXAMPLES = [
+    Example(0, "A grandmother is hurrying across a meadow.", "Eine Großmutter eilt über eine Wiese."),
+    Example(3, "The baby is buying an apple on a chair."),
+    Example(4, "A hungry man with a basket is slowly bringing a cup to a baby."),
+    Example(7, " "),
+    Example(8, FROZEN),
+    Example(9, "A lady is  marching (slowly) along the river, ox3."),
+    Example(12, "The dog sleeps."),
+]
+
+
+@pytest.fixture(scope="module")
+def vocabularies() -> dict[bool, Vocabulary]:
+    """For whole words and for any piece; attacked records must not depend on what was attacked before."""
+    victim = embedded_victim()
+    return {whole_words: Vocabulary(victim, whole_words=whole_words) for whole_words in (True, False)}
+
+
+def embedded_victim() -> Victim:
+    victim = Victim.from_pretrained(VictimConfig(num_beams=2, max_new_tokens=24))
+    victim.model.double()
+    return victim
+
+
+def attacked(vocabularies, name: str, examples: Sequence[Example], *, seed: int = 0) -> list[AttackRecord]:
+    return ATTACKS[name](vocabularies["any piece" not in name], examples, seed=seed)
+
+
+@pytest.fixture(scope="module", params=ATTACKS)
+def attack(request, vocabularies) -> tuple[str, list[AttackRecord]]:
+    """An attack's name, and its records of all examples in one batch."""
+    return request.param, attacked(vocabularies, request.param, EXAMPLES)
+
+
+def columns(records: Sequence[AttackRecord]) -> list[dict]:
+    """Everything but `seconds`, the only column that may vary."""
+    return [
+        {name: value for name, value in asdict(record).items() if name != "seconds"} for record in records
+    ]
+
+
+def test_one_record_for_each_example_in_order(attack):
+    _, records = attack
+    assert [record.example_id for record in records] == [example.example_id for example in EXAMPLES]
+    for record, example in zip(records, EXAMPLES, strict=True):
+        assert (record.original, record.reference, record.seed) == (example.source, example.reference, 0)
+        assert record.seconds > 0
+        assert (record.skipped is not None) == (not example.source.strip())
+
+
+def test_some_attacks_succeed(attack):
+    assert sum(record.success for record in attack[1]) >= 1
+
+
+def test_words_are_only_replaced(attack, vocabularies):
+    """The budget: as many words and pieces as before, and those that may not change are as they were."""
+    name, records = attack
+    tokenizer = vocabularies[True].victim.tokenizer
+    for record in records:
+        before, after = (tokenizer(text)["input_ids"] for text in (record.original, record.adversarial))
+        assert len(before) == len(after)
+        if "any piece" not in name:
+            assert record.original != FROZEN or record.adversarial == FROZEN
+            assert len(split_words(record.original)) == len(split_words(record.adversarial))
+            assert len(record.original.split()) == len(record.adversarial.split())
+        changed = sum(a != b for a, b in zip(before, after, strict=True))
+        assert record.changed_words <= changed
+        assert (record.changed_words == 0) == (changed == 0)
+
+
+def test_successes_hold_for_a_fresh_victim_that_sees_the_text_only(attack):
+    name, records = attack
+    victim = embedded_victim()
+    spoken = [record for record in records if record.skipped is None]
+    clean = victim.generate([record.original for record in spoken])
+    outputs = victim.generate([record.adversarial for record in spoken])
+    for record, before, after in zip(spoken, clean, outputs, strict=True):
+        assert (record.clean_output, record.adversarial_output) == (before, after)
+        shares = not shares_no_position(before, after)
+        met = contains_words(after, record.keywords) if "keywords" in name else not shares
+        assert record.success == met
+        assert record.success_disjoint == disjoint(before, after)
+        assert record.success_half_bleu == (output_bleu(before, after) <= 0.5)
+        assert (record.found_by is not None) == record.success
+        assert len(record.keywords) == ("keywords" in name)
+
+
+def test_the_same_again_and_everything_else_as_it_was(attack, vocabularies):
+    """The same seed gives the same records; inputs, victim and global randomness are left alone."""
+    name, records = attack
+    victim = vocabularies[True].victim
+    random.seed(5)
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002 (it is the global state that is watched)
+    examples = copy.deepcopy(EXAMPLES)
+    before, states = everything_of(victim), (random.getstate(), torch.get_rng_state().tolist())
+    numbers = np.random.get_state()[1].tolist()  # noqa: NPY002
+    again = attacked(vocabularies, name, examples)
+    assert columns(again) == columns(records)
+    assert examples == EXAMPLES
+    assert everything_of(victim) == before
+    assert (random.getstate(), torch.get_rng_state().tolist()) == states
+    assert np.random.get_state()[1].tolist() == numbers  # noqa: NPY002
+    assert not any(values.requires_grad or values.grad is not None for values in victim.model.parameters())
+
+
+def everything_of(victim: Victim) -> tuple:
+    """Parameters, modes and generation settings."""
+    modes = [module.training for module in victim.model.modules()]
+    return victim.fingerprint(), modes, victim.model.generation_config.to_dict()
+
+
+def test_batches_of_three_give_the_same_records(attack, vocabularies):
+    name, records = attack
+    apart = [
+        attacked(vocabularies, name, EXAMPLES[first : first + 3]) for first in range(0, len(EXAMPLES), 3)
+    ]
+    assert columns([record for batch in apart for record in batch]) == columns(records)
+
+
+def test_each_example_alone_gives_its_record_and_queries_are_what_the_model_was_shown(
+    attack, vocabularies, monkeypatch
+):
+    """Counted at the model itself: rows given to `generate`, and rows of vectors to its forward pass."""
+    name, records = attack
+    model, shown = vocabularies[True].victim.model, []
+    generate = model.generate
+
+    def watched(*args, input_ids, **options):
+        shown.append(len(input_ids))
+        return generate(*args, input_ids=input_ids, **options)
+
+    def before_forward(module, args, options):
+        if options.get("inputs_embeds") is not None:
+            shown.append(len(options["inputs_embeds"]))
+
+    monkeypatch.setattr(model, "generate", watched)
+    hook = model.register_forward_pre_hook(before_forward, with_kwargs=True)
+    try:
+        for example, record in zip(EXAMPLES, records, strict=True):
+            shown.clear()
+            assert columns(attacked(vocabularies, name, [example])) == columns([record])
+            assert sum(shown) == record.queries
+    finally:
+        hook.remove()
+
+
+def test_another_seed_draws_other_keywords(vocabularies):
+    name = "seq2sick fixed keywords"
+    first, second = (attacked(vocabularies, name, EXAMPLES[:3], seed=seed) for seed in (0, 1))
+    assert [record.keywords for record in first] != [record.keywords for record in second]
+    assert {record.seed for record in second} == {1}

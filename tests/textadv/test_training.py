@@ -1,0 +1,126 @@
+"""Tokenizer, models and score of a training, against what they must be."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+import sacrebleu
+import torch
+
+from textadv import training
+from textadv.configs import BadInput, TrainSeq2SeqConfig, VictimConfig
+from textadv.grammar import generate
+from textadv.types import Example
+
+TEXTS = [text for pair in generate("train", 300) for text in pair.values()]
+TINY: dict[str, Any] = {"d_model": 8, "num_layers": 1, "num_heads": 2, "ffn_dim": 16, "max_length": 32}
+
+
+def words(text):
+    return text.replace(",", " ,").replace(".", " .").split()
+
+
+@pytest.mark.parametrize("vocab_size", [1000, 300])
+def test_tokenizer_is_lossless_and_the_same_every_time(vocab_size):
+    """With room for every word (1000), and without (300)."""
+    tokenizer = training.train_tokenizer(TEXTS, vocab_size, 64)
+    assert len(tokenizer) <= vocab_size
+    assert tokenizer.get_vocab() == training.train_tokenizer(TEXTS, vocab_size, 64).get_vocab()
+    ids = tokenizer(TEXTS).input_ids
+    assert all(row[-1] == tokenizer.eos_token_id == 2 and row.count(2) == 1 for row in ids)
+    assert tokenizer.batch_decode(ids, skip_special_tokens=True) == TEXTS
+    assert (
+        tokenizer.decode(tokenizer("Ein  Mann\nläuft .").input_ids, skip_special_tokens=True)
+        == "Ein Mann läuft ."
+    )
+    assert tokenizer.unk_token_id in tokenizer("Ein Mann läuft 漢").input_ids
+
+
+def test_words_are_single_pieces_where_they_fit():
+    tokenizer = training.train_tokenizer(TEXTS, 1000, 64)
+    assert all(len(tokenizer(text).input_ids) == len(words(text)) + 1 for text in TEXTS)
+    common = [word for word, _ in Counter(word for text in TEXTS for word in words(text)).most_common(50)]
+    small = training.train_tokenizer(TEXTS, 500, 64)
+    assert sum(len(small(word).input_ids) == 2 for word in common) >= 45
+
+
+def test_too_small_a_vocabulary():
+    with pytest.raises(BadInput, match="vocab_size 20 is too small; the data have"):
+        training.train_tokenizer(TEXTS, 20, 64)
+
+
+@pytest.mark.parametrize("architecture", ["marian", "bart", "t5"])
+def test_every_architecture_learns(architecture, tmp_path):
+    """One step lowers the loss of its own batch, and the saved model is the same after loading."""
+    torch.manual_seed(0)
+    config = TrainSeq2SeqConfig(architecture=architecture, dropout=0.0, **TINY)
+    model, tokenizer = training.build(config, VictimConfig(), TEXTS)
+    pairs = training.Pairs(tokenizer, [Example(0, "A dog runs.", "Ein Hund läuft."), Example(1, "A", "Ein")])
+    batch = {name: torch.tensor([row]) for name, row in pairs[0].items()}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(2):
+        loss = model(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[1] < losses[0]
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    again, _ = training.build(config, VictimConfig(model_name_or_path=str(tmp_path)), [])
+    assert type(again) is type(model)
+    assert torch.equal(model.eval()(**batch).logits, again.eval()(**batch).logits)
+
+
+def test_sizes_from_a_file(tmp_path):
+    sizes = {"model_type": "bart", "d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 9}
+    sizes |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 20}
+    (tmp_path / "config.json").write_text(json.dumps(sizes))
+    model, tokenizer = training.build(TrainSeq2SeqConfig(config_name=str(tmp_path)), VictimConfig(), TEXTS)
+    assert (model.config.d_model, model.config.vocab_size) == (12, len(tokenizer))
+    assert tokenizer.model_max_length == 20
+    assert model.config.decoder_start_token_id == model.config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_mistakes():
+    with pytest.raises(BadInput, match="d_model 10 is no multiple of num_heads 4"):
+        training.build(TrainSeq2SeqConfig(d_model=10), VictimConfig(), TEXTS)
+    with pytest.raises(BadInput, match="no encoder-decoder that can be loaded"):
+        training.build(TrainSeq2SeqConfig(), VictimConfig(model_name_or_path="./nothing"), TEXTS)
+    with pytest.raises(BadInput, match="configures no encoder-decoder"):
+        training.build(TrainSeq2SeqConfig(config_name="./nothing"), VictimConfig(), TEXTS)
+    with pytest.raises(BadInput, match="one language pair"):
+        training.build(TrainSeq2SeqConfig(**TINY), VictimConfig(source_lang="en_XX"), TEXTS)
+
+
+def test_pairs_are_cut_to_the_limit():
+    tokenizer = training.train_tokenizer(TEXTS, 1000, 6)
+    pair = training.Pairs(tokenizer, [Example(0, TEXTS[0], TEXTS[1])])[0]
+    assert len(pair["input_ids"]) == len(pair["labels"]) == 6
+    assert pair["input_ids"][-1] == pair["labels"][-1] == tokenizer.eos_token_id
+
+
+def test_last_checkpoint_is_the_newest_whole_one(tmp_path):
+    assert training.last_checkpoint(tmp_path) is None
+    for step in (2, 10, 9):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-12").mkdir()
+    assert training.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+
+
+def test_bleu_is_sacrebleus_with_an_interval_around_it():
+    references = [pair["target"] for pair in generate("test", 60)]
+    hypotheses = [text.replace("Ein ", "Das ").replace("im", "in einem") for text in references]
+    measured = training.bleu(hypotheses, references)
+    assert measured["value"] == sacrebleu.corpus_bleu(hypotheses, [references]).score
+    assert measured["low"] < measured["value"] < measured["high"] <= 100 and measured["n"] == 60
+    assert measured == training.bleu(hypotheses, references)
+    half = training.bleu(hypotheses[:15], references[:15])
+    assert half["high"] - half["low"] > measured["high"] - measured["low"]  # fewer sentences, wider interval
+    perfect = training.bleu(references, references)
+    assert [round(perfect[name], 6) for name in ("value", "low", "high")] == [100, 100, 100]
+    with pytest.raises(ValueError, match="no sentences"):
+        training.bleu([], [])
