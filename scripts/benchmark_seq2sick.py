@@ -49,7 +49,7 @@ def main(
     from accelerate import Accelerator
 
     from textadv.attack import clean_batch
-    from textadv.data import load_corpus, load_examples
+    from textadv.data import load_corpus, load_examples, source_corpus
     from textadv.keywords import keyword_pool, with_keywords
     from textadv.seq2sick import init, seq2sick, step, wanted
     from textadv.victim import Victim
@@ -61,8 +61,9 @@ def main(
     examples = with_keywords(load_examples(data, max_samples=arguments.max_samples), words, victim)
     targeted = config.goal == "keywords"
     pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim) if targeted else []
-    corpus = None if words.source_corpus == "none" else load_corpus(data, words.source_corpus, data.source_column)
-    vocabulary = Vocabulary(victim, corpus=corpus, whole_words=config.whole_words)
+    vocabulary = Vocabulary(
+        victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus)
+    )
     print(f"{victim.name} on {device}, {torch.get_num_threads()} threads, {len(examples)} sentences, {config.goal}")
 
     decoding = Stopwatch(device)

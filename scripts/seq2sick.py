@@ -29,7 +29,7 @@ def main(
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
     from textadv.attack import refuse_too_long
-    from textadv.data import dataset_fingerprint, load_corpus, load_examples, texts_fingerprint
+    from textadv.data import dataset_fingerprint, load_corpus, load_examples, source_corpus, texts_fingerprint
     from textadv.keywords import keyword_pool, with_keywords
     from textadv.report import report
     from textadv.seq2sick import seq2sick
@@ -45,10 +45,9 @@ def main(
         examples = with_keywords(examples, words, victim)
         if not all(example.keywords for example in examples):
             pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim)
-    written = None
-    if words.source_corpus != "none":
-        written = load_corpus(data, words.source_corpus, data.source_column)
-    vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=written)
+    vocabulary = Vocabulary(
+        victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus)
+    )
     fingerprint = {
         "dataset": dataset_fingerprint(examples),
         "victim": victim.fingerprint(),

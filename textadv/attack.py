@@ -48,6 +48,8 @@ def attack(
         goal: what is wanted of the batch, once its clean outputs are known.
         search: offers sentences for the given rows (N,) to the `Confirmation` that it gets.
     """
+    if not examples:
+        return []
     begin = time.perf_counter()
     spoken = [example for example in examples if example.source.strip()]
     records = {example.example_id: _skipped_record(example, BLANK, seed) for example in examples}
@@ -81,7 +83,7 @@ def non_overlapping_goal(
 ) -> NonOverlapping:
     """(2.8) against the clean outputs; what counts is up to the last piece that is no punctuation."""
     victim, pieces = batch.sources.vocabulary.victim, batch.pieces
-    special = torch.tensor(sorted(victim.tokenizer.all_special_ids), device=pieces.device)
+    special = torch.tensor(sorted(victim.special_ids), device=pieces.device)
     seen = pieces.unique()
     spoken = torch.tensor([any(map(str.isalnum, text)) for text in victim.decode(seen[:, None])])
     words = torch.isin(pieces, seen[spoken.to(seen.device)]) & ~torch.isin(pieces, special)

@@ -57,7 +57,7 @@ class Seq2SickConfig:
         default="fixed",
         metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"},
     )
-    steps: int = field(default=20, metadata={"help": "projected-gradient steps"})
+    steps: int = field(default=30, metadata={"help": "projected-gradient steps"})
     step_size: float = field(
         default=2.0, metadata={"help": "how far a step moves the word of largest gradient"}
     )
@@ -70,13 +70,13 @@ class Seq2SickConfig:
         default=None,
         metadata={"help": "discrete refinement after the gradient search; default: in 'fixed' only"},
     )
-    refine_words: int = field(default=8, metadata={"help": "most words that the refinement changes"})
+    refine_rounds: int = field(default=16, metadata={"help": "rounds of the refinement; each changes one word"})
     candidates: int = field(default=64, metadata={"help": "substitutions that a round of it decodes"})
     refine_margin: float = field(
         default=3.0,
         metadata={"help": "confidence that the refinement asks for: beams disagree with a bare lead"},
     )
-    beam: int = field(default=2, metadata={"help": "sentences that a round of it keeps"})
+    beam: int = field(default=2, metadata={"help": "lines of sentences that it follows"})
     restore: bool | None = field(
         default=None, metadata={"help": "put original words back at the end; default: in 'fixed' only"}
     )
@@ -88,7 +88,7 @@ class Seq2SickConfig:
         for name, least in (
             ("num_keywords", 1),
             ("steps", 0),
-            ("refine_words", 1),
+            ("refine_rounds", 1),
             ("candidates", 1),
             ("beam", 1),
         ):
@@ -127,8 +127,8 @@ class WordsConfig:
     source_corpus: str | None = field(
         default=None,
         metadata={
-            "help": "data set or text file whose words may be written; 'none': all of the vocabulary; "
-            "default: the source column"
+            "help": "data set or text file whose words may be written, 'dataset' for the source column of the "
+            "attacked one; default: any word of the vocabulary"
         },
     )
 

@@ -42,15 +42,16 @@ class Confirmation:
 
     def judge(self, rows: Tensor, ids: Tensor, outputs: Tensor, loss: Tensor) -> Tensor:
         """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones."""
-        texts = self.victim.decode(outputs)
-        found = [self.goal.violations(row, text) for row, text in zip(rows.tolist(), texts, strict=True)]
-        changed = self.sources.changed(rows, ids).tolist()
-        for i, row in enumerate(rows.tolist()):
+        texts, row_of = self.victim.decode(outputs), rows.tolist()
+        found = [self.goal.violations(row, text) for row, text in zip(row_of, texts, strict=True)]
+        changed, losses = self.sources.changed(rows, ids).tolist(), loss.tolist()
+        unsolved = (~self.solved).tolist()
+        for i, row in enumerate(row_of):
             if not changed[i]:
                 continue  # greed and beams may disagree on the original, which is no merit of the search
             self.claimed[row] |= found[i] == 0
-            promise = (found[i], float(loss[i]))
-            if self.words[row] == NONE_YET and promise < self._promise[row]:
+            promise = (found[i], losses[i])
+            if unsolved[row] and promise < self._promise[row]:
                 self._promise[row] = promise
                 self.ids[row] = ids[i]
         return torch.tensor(found, device=rows.device)
@@ -65,19 +66,21 @@ class Confirmation:
         accepted = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         if len(rows) == 0:
             return accepted
-        changed = self.sources.changed(rows, ids)
+        fewer = (self.sources.changed(rows, ids) < self.words[rows]).tolist()
+        changed, row_of = self.sources.changed(rows, ids).tolist(), rows.tolist()
         texts = self.sources.text(rows, ids)
         survives = self.sources.survives(rows, ids, texts)
-        fewer = changed < self.words[rows]
+        words = self.words.tolist()
         wanted = [i for i in range(len(rows)) if survives[i] and (better or fewer[i])]
         self._decode(rows, texts, wanted)
         for i in wanted:
-            row = int(rows[i])
+            row = row_of[i]
             output = self._outputs[row][texts[i]]
             if self.goal.violations(row, output):
                 continue
             accepted[i] = True
-            if better or changed[i] < self.words[row]:
+            if better or changed[i] < words[row]:
+                words[row] = changed[i]
                 self.words[row], self.ids[row] = changed[i], ids[i]
                 self.texts[row], self.outputs[row], self.found_by[row] = texts[i], output, by
         return accepted

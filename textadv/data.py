@@ -72,6 +72,15 @@ def load_corpus(config: DataConfig, name: str | None, column: str | None) -> lis
     return [text for split in splits for text in load_texts(config, split, column)]
 
 
+def source_corpus(config: DataConfig, name: str | None) -> list[str] | None:
+    """The sentences whose words an attack may write: None for no restriction, "dataset" for the data set's own.
+
+    Raises:
+        BadInput: as `load_corpus`.
+    """
+    return None if name is None else load_corpus(config, None if name == "dataset" else name, config.source_column)
+
+
 def dataset_fingerprint(examples: Iterable[Example]) -> str:
     """SHA-256 of row numbers, sources, references and keywords, wherever the rows were loaded from."""
     return texts_fingerprint(

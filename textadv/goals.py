@@ -56,10 +56,6 @@ class Goal(Protocol):
         """How far decoded text is from success: 0 is success, and fewer is nearer."""
         ...
 
-    def select(self, rows: Tensor) -> "Goal":
-        """The same goal for some of the rows."""
-        ...
-
 
 def lead(logits: Tensor, labels: Tensor) -> Tensor:
     """z[y] - max over the others, (..., P) of labels (..., P) under logits (..., V). Gradient flows to both terms."""
@@ -178,15 +174,6 @@ class NonOverlapping:
         short = (len(split_words(clean)) + 1) // 2 - len(split_words(output))
         return max(len(overlapping_positions(clean, output)), short, 1)
 
-    def select(self, rows: Tensor) -> "NonOverlapping":
-        return NonOverlapping(
-            [self.clean_outputs[row] for row in rows.tolist()],
-            self.labels[rows],
-            self.counted[rows],
-            end_id=self.end_id,
-            margin=self.margin,
-        )
-
 
 class TargetedKeywords:
     """Every keyword stands in the adversarial output, as a word.
@@ -233,9 +220,6 @@ class TargetedKeywords:
         if contains_words(output, words):
             return 0
         return max(sum(not contains_words(output, [word]) for word in words), 1)
-
-    def select(self, rows: Tensor) -> "TargetedKeywords":
-        return TargetedKeywords([self.keywords[row] for row in rows.tolist()], self.pieces[rows], margin=self.margin)
 
 
 def padded(values: Tensor, width: int, fill: int | bool) -> Tensor:

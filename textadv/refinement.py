@@ -1,9 +1,10 @@
-"""Discrete refinement: a beam search over single-word substitutions, exact where the gradient only guesses.
+"""Discrete refinement: parallel searches over single-word substitutions, exact where the gradient only guesses.
 
 Not in the paper. Starting from the original sentence, each round predicts to first order what every (position,
-piece) substitution would do to the loss, decodes the best `candidates` of each example in one batch, and keeps the
-best `beam` by what the decoded outputs really do. Each round changes one more word, so the first success met changes
-few. The first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a
+piece) substitution would do to the loss, decodes the best `candidates` of each example in one batch, and goes on
+from the best by what the decoded outputs really do. A round changes one more word at most, so the first success met
+changes few. `beam` lines of sentences are followed side by side; where the goal has several demands (keywords), a
+line goes for one at a time, and each line for another: a gradient for all of them at once leads to none. The first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a
 batch of candidates to GCG (Zou et al., 2023, Algorithm 1).
 
 Where it differs from both: the gradient is not taken at the word that stands there, but at a *blank*, the mean of
@@ -29,7 +30,7 @@ from textadv.types import CountedVictim
 
 PER_WORD = 8  # most candidates for one place, so that they spread over the sentence
 CHUNK_LOGITS = 48 * 2**20  # logits held at once under gradient
-CONFIRM_AT_ONCE = 3  # greedy successes of one example that are decoded with beams in one round
+CONFIRM_AT_ONCE = 8  # greedy successes of one example that are decoded with beams in one round
 
 
 def refine(
@@ -40,55 +41,54 @@ def refine(
     goal = copy(confirmed.goal)
     goal.margin = config.refine_margin
     rows = rows[sources.changeable[rows].any(1)]
-    beams = sources.ids[rows][:, None].repeat(1, min(config.beam, goal.demands), 1)  # (n, W, T)
-    for words in range(1, config.refine_words + 1):
-        open_rows = confirmed.words[rows] > words
-        if gone := int((~open_rows).sum()):
+    lines = sources.ids[rows][:, None].repeat(1, min(config.beam, goal.demands), 1)  # (n, W, T)
+    for turn in range(1, config.refine_rounds + 1):
+        improvable = confirmed.words[rows] > turn
+        if gone := int((~improvable).sum()):
             on_finished(gone)
-        rows, beams = rows[open_rows], beams[open_rows]
+        rows, lines = rows[improvable], lines[improvable]
         if len(rows) == 0:
             return
-        candidates, real = propose(beams, victim, sources, goal, rows, config.candidates, words)
+        candidates, real = propose(lines, victim, sources, goal, rows, config.candidates, turn)
         if not real.any():
             return  # no other word is allowed in these sentences
-        owners = rows.repeat_interleave(real.sum(1))
-        flat = candidates[real]
+        owners, flat = rows.repeat_interleave(real.sum(1)), candidates[real]
         loss, outputs = exact_loss(flat, victim, sources, goal, owners)
         violations = confirmed.judge(owners, flat, outputs, loss)
         measured = loss.new_full((2, *real.shape), torch.inf)
         measured[:, real] = torch.stack([violations, loss])
         order = measured[1].argsort(dim=1, stable=True)  # by violations, then by loss
         order = order.gather(1, measured[0].gather(1, order).argsort(dim=1, stable=True))
-        best = order[:, : config.beam]
-        import os
-        if os.environ.get("PAR") and beams.shape[1] == config.beam:
-            G = config.beam; per = order.shape[1] // G
-            rank = order.argsort(1).view(len(order), G, per)  # rank of each candidate
-            best = rank.argmin(2) + torch.arange(G) * per
-            best = best.gather(1, order.argsort(1).gather(1, best).argsort(1))
-            if os.environ["PAR"] == "2": best[:, 0], best[:, -1] = order[:, 0], torch.where(best[:, 0] == order[:, 0], best[:, -1], best[:, 0])
         promising = order[:, :CONFIRM_AT_ONCE]
         hits = measured[0].gather(1, promising) == 0
         example = hits.nonzero()[:, 0]
         confirmed.offer(rows[example], candidates[example, promising[hits]], by="refinement")
-        # A short sentence may have fewer candidates than the beam is wide: what isn't real starts afresh.
-        beams = candidates.gather(1, best[..., None].expand(-1, -1, candidates.shape[2]))
-        beams = beams.where(real.gather(1, best)[..., None], sources.ids[rows][:, None])
+        best = order[:, : config.beam] if lines.shape[1] < config.beam else best_of_each_line(order, config.beam)
+        # A short sentence may have fewer candidates than lines: what isn't real starts afresh.
+        lines = candidates.gather(1, best[..., None].expand(-1, -1, candidates.shape[2]))
+        lines = lines.where(real.gather(1, best)[..., None], sources.ids[rows][:, None])
+
+
+def best_of_each_line(order: Tensor, lines: int) -> Tensor:
+    """(n, W) the best candidate of each line, where `order` (n, C) ranks candidates that stand line by line."""
+    rank = order.argsort(dim=1).unflatten(1, (lines, -1))  # (n, W, C / W)
+    return rank.argmin(2) + torch.arange(lines, device=order.device) * rank.shape[2]
 
 
 def propose(
-    beams: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor, count: int, turn: int = 0
+    lines: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor, count: int, turn: int = 0
 ) -> tuple[Tensor, Tensor]:
     """The `count` most promising substitutions of each example's sentences (n, W, T), by first order.
 
-    Each sentence of a beam goes for another of the goal's open demands, and in another `turn` for the next one.
+    Each line goes for another of the goal's open demands, and in the next turn for the next one.
 
     Returns:
-        candidates (n, C, T), and (n, C) which of them are real: a short sentence has fewer.
+        candidates (n, C, T), those of a line side by side, and (n, C) which of them are real: a short sentence has
+        fewer.
     """
     vocabulary = sources.vocabulary
-    n, beam, width = beams.shape
-    flat, owners = beams.reshape(-1, width), rows.repeat_interleave(beam)
+    n, beam, width = lines.shape
+    flat, owners = lines.reshape(-1, width), rows.repeat_interleave(beam)
     sentence, position = sources.changeable[owners].nonzero().unbind(1)  # (R,) every word that may change
     turns = turn + torch.arange(beam, device=rows.device).repeat(n)
     loss, gradient = blank_gradient(flat, sentence, position, victim, sources, goal, owners, turns)

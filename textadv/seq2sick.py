@@ -178,7 +178,7 @@ def gradient_search(
     """Algorithm 6 on some rows of a batch; every greedy success is offered to `confirmed` at once."""
     state = init(confirmed.sources, rows)
     least_norm = state.delta.new_full(confirmed.words.shape, torch.inf)
-    for _ in range(config.steps):
+    for _ in range(config.steps + 1 if config.steps else 0):  # the first one tries the original
         if len(state.rows) == 0:
             return
         norm = state.delta.flatten(1).norm(dim=1)

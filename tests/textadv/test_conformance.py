@@ -17,7 +17,7 @@ from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
 from textadv.words import contains_words, disjoint, output_bleu, shares_no_position, split_words
 
-SHORT = {"steps": 4, "candidates": 10, "refine_words": 2, "num_keywords": 1}
+SHORT = {"steps": 4, "candidates": 10, "refine_rounds": 2, "num_keywords": 1}
 POOL = ["Hund", "Mann", "Katze", "Apfel", "Kind", "Brot"]
 
 ATTACKS: dict[str, Callable[..., list[AttackRecord]]] = {

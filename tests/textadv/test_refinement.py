@@ -164,7 +164,7 @@ def one_word_successes(batch, goal) -> list[bool]:
 
 def test_with_enough_candidates_every_one_word_success_is_found(batch, monkeypatch):
     monkeypatch.setattr(refinement, "PER_WORD", 100)
-    config = Seq2SickConfig(refine_words=1, candidates=10_000)
+    config = Seq2SickConfig(refine_rounds=1, candidates=10_000)
     expected, found = [], []
     for words in (None, "Hund", "Baum", "Mann", "Großmutter", "Hund Katze", "Baum Apfel"):
         goal = non_overlapping_goal(batch)
@@ -182,7 +182,7 @@ def test_with_enough_candidates_every_one_word_success_is_found(batch, monkeypat
 
 
 def test_each_round_changes_one_more_word_and_the_fewest_are_kept(batch):
-    config = Seq2SickConfig(refine_words=3, candidates=40, beam=2)
+    config = Seq2SickConfig(refine_rounds=3, candidates=40, beam=2)
     rounds = []
     goal = keywords_goal(batch, count=2, pool=["Hund", "Katze", "Baum", "Apfel"], seed=1)
     confirmed = Confirmation(batch.victim, batch.sources, goal, batch.outputs)
@@ -215,7 +215,7 @@ def test_a_success_counts_whatever_its_loss(batch, monkeypatch):
     batch = clean_batch(batch.sources.vocabulary, examples)
     goal = keywords_goal(batch, count=0, pool=(), seed=0, kind=Dear)
     confirmed = Confirmation(batch.victim, batch.sources, goal, batch.outputs)
-    refine(confirmed, torch.tensor([0]), Seq2SickConfig(refine_words=1, candidates=1000), lambda count: None)
+    refine(confirmed, torch.tensor([0]), Seq2SickConfig(refine_rounds=1, candidates=1000), lambda count: None)
     assert confirmed.words.tolist() == [1]
 
 
@@ -237,7 +237,7 @@ def test_a_beam_wider_than_the_candidates_writes_nothing_forbidden(monkeypatch):
     goal = TargetedKeywords([["Stadt"]] * 3, torch.full((3, 1, 1), 5))
     confirmed = Confirmation(batch.victim, sources, goal, batch.outputs)
     refine(
-        confirmed, torch.arange(3), Seq2SickConfig(refine_words=4, candidates=64, beam=6), lambda count: None
+        confirmed, torch.arange(3), Seq2SickConfig(refine_rounds=4, candidates=64, beam=6), lambda count: None
     )
     assert {row for row, _ in seen} == {0, 2}
     for row, ids in seen:

@@ -335,7 +335,7 @@ def test_row_7_released_keeps_the_least_delta_and_the_others_the_fewest_words(
     scripted(setting, monkeypatch, lengths=[0.0, 9.0, 2.0, 5.0], words=[0, 2, 5, 3])
     goal = AnythingElse(setting.batch.outputs)
     confirmed = Confirmation(setting.victim, setting.sources, goal, setting.batch.outputs)
-    seq2sick.gradient_search(confirmed, setting.rows, setting.config(variant, steps=4), lambda count: None)
+    seq2sick.gradient_search(confirmed, setting.rows, setting.config(variant, steps=3), lambda count: None)
     assert confirmed.words[0] == words
     assert confirmed.found_by[0] == "gradient"
     assert not confirmed.solved[1:].any()
@@ -348,7 +348,7 @@ def test_a_sentence_with_one_changed_word_leaves_the_batch(setting, monkeypatch)
     )
     finished: list[int] = []
     rows = torch.tensor([1, 0])
-    seq2sick.gradient_search(confirmed, rows, setting.config("fixed", steps=2), finished.append)
+    seq2sick.gradient_search(confirmed, rows, setting.config("fixed", steps=1), finished.append)
     assert [rows.tolist() for rows in calls] == [[1, 0], [1, 0]]
     assert finished == [1]
     calls.clear()
