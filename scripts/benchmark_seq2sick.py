@@ -61,9 +61,7 @@ def main(
     examples = with_keywords(load_examples(data, max_samples=arguments.max_samples), words, victim)
     targeted = config.goal == "keywords"
     pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim) if targeted else []
-    vocabulary = Vocabulary(
-        victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus)
-    )
+    vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))
     print(f"{victim.name} on {device}, {torch.get_num_threads()} threads, {len(examples)} sentences, {config.goal}")
 
     decoding = Stopwatch(device)
@@ -79,9 +77,10 @@ def main(
             whole.timed(seq2sick)(vocabulary, batch, config=config, seed=arguments.seed, pool=pool)
         speeds[size] = len(examples) / sum(whole.seconds)
         share = sum(decoding.seconds) / sum(whole.seconds)
+        gain = speeds[size] / speeds[arguments.batch_sizes[0]]
         print(
-            f"batch {size:>4}: {speeds[size]:8.3f} sentences/s, {speeds[size] / speeds[arguments.batch_sizes[0]]:6.2f}x "
-            f"batch {arguments.batch_sizes[0]}, {share:.0%} of the time in decoding"
+            f"batch {size:>4}: {speeds[size]:8.3f} sentences/s, {gain:6.2f}x batch {arguments.batch_sizes[0]}, "
+            f"{share:.0%} of the time in decoding"
         )
 
     best = max(speeds, key=lambda size: speeds[size])

@@ -45,9 +45,9 @@ def main(
         examples = with_keywords(examples, words, victim)
         if not all(example.keywords for example in examples):
             pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim)
-    vocabulary = Vocabulary(
-        victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus)
-    )
+    elif words.keywords is not None or words.keywords_file is not None:
+        raise BadInput("--keywords and --keywords_file are for the keywords goal; add --goal keywords")
+    vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))
     fingerprint = {
         "dataset": dataset_fingerprint(examples),
         "victim": victim.fingerprint(),

@@ -42,12 +42,8 @@ class TrainArguments:
 
     output_dir: str | None = field(default=None, metadata={"help": "default: runs/train_seq2seq"})
     seed: int = field(default=0, metadata={"help": "seed of all randomness"})
-    max_samples: int | None = field(
-        default=None, metadata={"help": "learn from the first so many; default: all"}
-    )
-    report_to: Literal["none", "tensorboard"] = field(
-        default="none", metadata={"help": "where the loss goes too"}
-    )
+    max_samples: int | None = field(default=None, metadata={"help": "learn from the first so many; default: all"})
+    report_to: Literal["none", "tensorboard"] = field(default="none", metadata={"help": "where the loss goes too"})
     push_to_hub: bool = field(default=False, metadata={"help": "publish the finished model"})
     hub_model_id: str | None = field(default=None, metadata={"help": "its name there; default: the folder's"})
 
@@ -58,9 +54,7 @@ class TrainArguments:
             raise RunError("--report_to tensorboard needs it installed: pip install tensorboard")
 
 
-def main(
-    arguments: TrainArguments, data: DataConfig, victim: VictimConfig, config: TrainSeq2SeqConfig
-) -> None:
+def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, config: TrainSeq2SeqConfig) -> None:
     from textadv.data import dataset_fingerprint, load_examples
 
     folder = writable_folder(arguments.output_dir)
@@ -144,9 +138,7 @@ def fit(
     return model, tokenizer
 
 
-def save(
-    folder: Path, model: Any, tokenizer: Any, data: DataConfig, victim: VictimConfig, test: list[Example]
-) -> None:
+def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, victim: VictimConfig, test: list[Example]) -> None:
     """Model, tokenizer, card and score; results.json comes last, and says that the training is finished."""
     from textadv import training
 
@@ -154,9 +146,7 @@ def save(
     tokenizer.save_pretrained(folder)
     score = training.score(model, tokenizer, test, victim.source_prefix)
     name = data.dataset_name or "embedded-grammar"
-    name = (
-        Path(name).name if Path(name).exists() else name
-    )  # where it lies on this machine is no one's concern
+    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", "scripts/train_seq2seq.py", *sys.argv[1:]])
     card = training.model_card(model, dataset=name, split=data.split, score=score, command=command)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -180,9 +170,7 @@ def push(folder: Path, name: str) -> str:
             commit_message="Upload the trained model",
         )
     except (OSError, ValueError, HTTPError) as error:
-        raise RunError(
-            f"{name} can't be published: {error}; check its name, HF_TOKEN and the network"
-        ) from error
+        raise RunError(f"{name} can't be published: {error}; check its name, HF_TOKEN and the network") from error
     return str(url)
 
 

@@ -230,9 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind: str = "application/json",
     ) -> None:
         self.send_response(status)
-        for name, value in (
-            {"Content-Type": kind, "Content-Length": str(len(content))} | (headers or {})
-        ).items():
+        for name, value in ({"Content-Type": kind, "Content-Length": str(len(content))} | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

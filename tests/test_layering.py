@@ -42,9 +42,7 @@ def imported(tree: ast.AST) -> set[str]:
     """The top-level modules that a source imports; relative imports stay at home."""
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [
-        node.module
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level
     ]
     return {name.split(".")[0] for name in names}
 
@@ -169,9 +167,7 @@ def test_good_snippets_pass(source):
 
 
 def test_imports_are_found():
-    source = (
-        "import a.b as c, d\nfrom e.f import g\nfrom . import h\nfrom .i import j\ndef k():\n    import l"
-    )
+    source = "import a.b as c, d\nfrom e.f import g\nfrom . import h\nfrom .i import j\ndef k():\n    import l"
     assert imported(ast.parse(source)) == {"a", "d", "e", "l"}
 
 
@@ -183,7 +179,5 @@ def test_configs_are_quick_to_import():
     ]
     heavy = {"torch", "transformers", "datasets", "evaluate", "accelerate", "scipy", "sklearn", "matplotlib"}
     code = f"import sys, {', '.join(modules)}; print(sorted({heavy} & set(sys.modules)))"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -107,8 +107,7 @@ def keywords_goal(
         BadInput: the victim can't say a keyword, or the pool is too small.
     """
     keywords = [
-        list(example.keywords)
-        or draw_keywords(pool, output, count, seed=seed, example_id=example.example_id)
+        list(example.keywords) or draw_keywords(pool, output, count, seed=seed, example_id=example.example_id)
         for example, output in zip(batch.examples, batch.outputs, strict=True)
     ]
     return kind(keywords, stack_pieces(keywords, batch.sources.vocabulary.victim), margin=margin)
@@ -131,9 +130,7 @@ def _why_skip(goal: Goal, row: int, output: str) -> str | None:
     return SAID_ALREADY if isinstance(goal, TargetedKeywords) and goal.violations(row, output) == 0 else None
 
 
-def _record(
-    batch: CleanBatch, confirmed: Confirmation, row: int, skipped: str | None, seed: int
-) -> AttackRecord:
+def _record(batch: CleanBatch, confirmed: Confirmation, row: int, skipped: str | None, seed: int) -> AttackRecord:
     example, goal = batch.examples[row], confirmed.goal
     clean, output = batch.outputs[row], confirmed.outputs[row]
     text = confirmed.texts[row]
@@ -142,7 +139,7 @@ def _record(
         success=skipped is None and bool(confirmed.solved[row]),
         queries=batch.victim.queries[row],
         adversarial=text,
-                keywords=goal.keywords[row] if isinstance(goal, TargetedKeywords) else [],
+        keywords=goal.keywords[row] if isinstance(goal, TargetedKeywords) else [],
         clean_output=clean,
         adversarial_output=output,
         changed_words=changed_words(example.source, text),

@@ -58,9 +58,7 @@ class Seq2SickConfig:
         metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"},
     )
     steps: int = field(default=30, metadata={"help": "projected-gradient steps"})
-    step_size: float = field(
-        default=2.0, metadata={"help": "how far a step moves the word of largest gradient"}
-    )
+    step_size: float = field(default=2.0, metadata={"help": "how far a step moves the word of largest gradient"})
     lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
     gradient_regularization: float = field(
         default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}
@@ -145,9 +143,7 @@ class TrainSeq2SeqConfig:
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, both languages together"})
-    max_length: int = field(
-        default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"}
-    )
+    max_length: int = field(default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "layers of its encoder, and of its decoder"})
     num_heads: int = field(default=4, metadata={"help": "attention heads of each layer"})

@@ -11,7 +11,7 @@ from textadv.configs import BadInput, DataConfig
 from textadv.types import Example
 
 EMBEDDED_VICTIM = Path(__file__).parent / "embedded" / "victim"  # made by scripts/train_seq2seq.py
-EMBEDDED_ROWS = {"train": 20_000, "validation": 500, "test": 500}
+EMBEDDED_ROWS = {"train": 20_000, "validation": 500, "test": 200}
 FILE_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 
 
@@ -84,8 +84,7 @@ def source_corpus(config: DataConfig, name: str | None) -> list[str] | None:
 def dataset_fingerprint(examples: Iterable[Example]) -> str:
     """SHA-256 of row numbers, sources, references and keywords, wherever the rows were loaded from."""
     return texts_fingerprint(
-        json.dumps([example.example_id, example.source, example.reference, example.keywords])
-        for example in examples
+        json.dumps([example.example_id, example.source, example.reference, example.keywords]) for example in examples
     )
 
 
@@ -116,9 +115,7 @@ def _rows(config: DataConfig, split: str) -> Any:
     if isinstance(splits, Dataset):
         return splits
     if split not in splits:
-        raise BadInput(
-            f"no split {split!r} in {config.dataset_name}; there are {', '.join(map(str, splits))}"
-        )
+        raise BadInput(f"no split {split!r} in {config.dataset_name}; there are {', '.join(map(str, splits))}")
     return splits[split]
 
 
@@ -157,9 +154,7 @@ def _what_is_wrong(name: str, is_local: bool, error: Exception) -> str:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return f"{name} is neither a local path nor in the cache, and HF_HUB_OFFLINE keeps us from the Hub"
     if isinstance(error, ConnectionError):
-        return (
-            f"{name} is no local path, and the Hub can't be reached; check the network, or give a local path"
-        )
+        return f"{name} is no local path, and the Hub can't be reached; check the network, or give a local path"
     return f"{name} is no local path, and the Hub has no such data set that it would give us; check the name"
 
 

@@ -140,7 +140,13 @@ class NonOverlapping:
     """
 
     def __init__(
-        self, clean_outputs: Sequence[str], labels: Tensor, counted: Tensor, *, end_id: int, margin: float = 0.0
+        self,
+        clean_outputs: Sequence[str],
+        labels: Tensor,
+        counted: Tensor,
+        *,
+        end_id: int,
+        margin: float = 0.0,
     ) -> None:
         self.clean_outputs, self.labels, self.counted = list(clean_outputs), labels, counted
         self.end_id, self.margin, self.demands = end_id, margin, 1
@@ -200,7 +206,7 @@ class TargetedKeywords:
         return costs.sum(-1) if focus is None else (costs * focus).sum(-1)
 
     def focus(self, leads: Tensor, outputs: Tensor, lengths: Tensor, rows: Tensor, turn: Tensor) -> Tensor:
-        """(N, K) True for the keywords that are there, and for the cheapest (turn 0), second cheapest... of the others."""
+        """(N, K) True for keywords that are there, and for the cheapest (turn 0), second cheapest... of the others."""
         costs = self.costs(leads, outputs, lengths, rows)
         there = costs <= 0  # and where a row has fewer keywords
         missing = (~there).sum(1)

@@ -592,9 +592,7 @@ def _noun_phrase(rng: random.Random, tag: str, plural: bool) -> NounPhrase:
 def _place(rng: random.Random) -> Pair:
     if rng.random() < 0.3:
         english, german = rng.choice(BESIDE)
-        return prepositional(
-            english, german, _noun_phrase(rng, rng.choice(["landmark", "vehicle"]), False), "dat"
-        )
+        return prepositional(english, german, _noun_phrase(rng, rng.choice(["landmark", "vehicle"]), False), "dat")
     where = _noun_phrase(rng, "place", plural=False)
     english, german = rng.choice(sorted(tag.split(":") for tag in where.noun.tags if ":" in tag))
     return prepositional(english, german, where, "dat")

@@ -34,13 +34,9 @@ def keyword_pool(corpus: Iterable[str], victim: Victim) -> list[str]:
     least = LEAST_COUNT if len(lines) >= SMALL_CORPUS else LEAST_COUNT_SMALL
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     usual = [
-        word
-        for word in ranked[COMMONEST:]
-        if counts[word] >= least and len(word) >= LEAST_LETTERS and word.isalpha()
+        word for word in ranked[COMMONEST:] if counts[word] >= least and len(word) >= LEAST_LETTERS and word.isalpha()
     ]
-    pool = sorted(
-        word for word, pieces in zip(usual, output_pieces(usual, victim), strict=True) if pieces is not None
-    )
+    pool = sorted(word for word, pieces in zip(usual, output_pieces(usual, victim), strict=True) if pieces is not None)
     if not pool:
         raise BadInput(
             f"no word of the keyword corpus ({len(lines)} lines) can be drawn: it takes words of at least "

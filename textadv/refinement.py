@@ -2,17 +2,17 @@
 
 Not in the paper. Starting from the original sentence, each round predicts to first order what every (position,
 piece) substitution would do to the loss, decodes the best `candidates` of each example in one batch, and goes on
-from the best by what the decoded outputs really do. A round changes one more word at most, so the first success met
-changes few. `beam` lines of sentences are followed side by side; where the goal has several demands (keywords), a
-line goes for one at a time, and each line for another: a gradient for all of them at once leads to none. The first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a
-batch of candidates to GCG (Zou et al., 2023, Algorithm 1).
+from the best by what the decoded outputs really do. A round changes one more word at most, so the first success
+met changes few. `beam` lines of sentences are followed side by side; where the goal has several demands (keywords),
+a line goes for one at a time, and each line for another: a gradient for all of them at once leads to none. The
+first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a batch of
+candidates to GCG (Zou et al., 2023, Algorithm 1).
 
 Where it differs from both: the gradient is not taken at the word that stands there, but at a *blank*, the mean of
 all allowed vectors. The prediction for piece j in place i of sentence x is
     L(x with blank b at i) + (w_j - b) . dL/dx_i (x with blank b at i).
-A word's own vector is a far and biased place to look from: on Multi30k, 64 candidates held a one-word success for
-42 % of random keywords when ranked there, and for 67 % when ranked from the blank. The loss of every candidate is
-taken along its own greedy output while it is decoded.
+A word's own vector is a far and biased place to look at all the others from. The loss of every candidate is taken
+along its own greedy output while it is decoded.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,7 @@ CHUNK_LOGITS = 48 * 2**20  # logits held at once under gradient
 CONFIRM_AT_ONCE = 8  # greedy successes of one example that are decoded with beams in one round
 
 
-def refine(
-    confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_finished: Callable[[int], None]
-) -> None:
+def refine(confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_finished: Callable[[int], None]) -> None:
     """Looks, for each of `rows`, for a success that changes fewer words than the confirmed one."""
     victim, sources = confirmed.victim, confirmed.sources
     goal = copy(confirmed.goal)
@@ -76,7 +74,13 @@ def best_of_each_line(order: Tensor, lines: int) -> Tensor:
 
 
 def propose(
-    lines: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor, count: int, turn: int = 0
+    lines: Tensor,
+    victim: CountedVictim,
+    sources: Sources,
+    goal: Goal,
+    rows: Tensor,
+    count: int,
+    turn: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """The `count` most promising substitutions of each example's sentences (n, W, T), by first order.
 
@@ -149,17 +153,13 @@ def blank_gradient(
     return loss, gradient
 
 
-def exact_loss(
-    ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
-) -> tuple[Tensor, Tensor]:
+def exact_loss(ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The loss (N,) of pieces (N, T) along their own greedy outputs (N, M), without a second pass."""
     decoded = decode_with_leads(ids, victim, sources, goal, rows)
     return goal.loss(decoded.observed, decoded.outputs, decoded.lengths, rows), decoded.outputs
 
 
-def decode_with_leads(
-    ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
-) -> Decoded:
+def decode_with_leads(ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor) -> Decoded:
     """The greedy outputs of pieces (N, T), with the goal's leads (N, M, P) observed on the way."""
 
     def observe(logits: Tensor, at: Tensor, t: int) -> Tensor:

@@ -80,12 +80,8 @@ def report(
         "skipped": [r for r in records if r["skipped"] is not None],
     }
     shown = dict(zip(groups, _shares([len(group) for group in groups.values()], max_cards), strict=True))
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files("textadv").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("textadv").joinpath("report.html.j2").read_text(encoding="utf-8"))
     return template.render(
         model=_model_name(config.get("model_name_or_path", "an unnamed model")),
         goal=goal,
@@ -264,9 +260,7 @@ def _curve_svg(records: Sequence[Record]) -> Markup | None:
             alpha=0.14,
             linewidth=0,
         )
-        axes.plot(
-            words, curve, color=_ACCENT, linewidth=2.2, marker="o", markersize=5.5, clip_on=False, zorder=3
-        )
+        axes.plot(words, curve, color=_ACCENT, linewidth=2.2, marker="o", markersize=5.5, clip_on=False, zorder=3)
         if len(curve) <= 13:
             for k, share in enumerate(curve):
                 below = share > 0.9

@@ -9,7 +9,7 @@ Deviations of `fixed` from the paper (the letters of the algorithm: `paper`; of 
 
 | | fixed | paper | released |
 |---|---|---|---|
-| delta after projection | kept continuous; the gradient passes straight through | becomes the projected one | as fixed |
+| delta after projection | kept continuous; the gradient passes through | becomes the projected one | as fixed |
 | group lasso (prox) | after the gradient step | before it | before it |
 | gradient of the lambda_2 term | yes | left out of Algorithm 6 | computed from constants: none |
 | sign of the step | descent | the "+" of Algorithm 6 is read as a misprint: descent | descent |
@@ -192,9 +192,7 @@ def gradient_search(
         state = _improvable(state, confirmed, on_finished)
 
 
-def _improvable(
-    state: SearchState, confirmed: Confirmation, on_finished: Callable[[int], None]
-) -> SearchState:
+def _improvable(state: SearchState, confirmed: Confirmation, on_finished: Callable[[int], None]) -> SearchState:
     """Without the sentences that already succeed with one changed word."""
     left = confirmed.words[state.rows] > 1
     if gone := int((~left).sum()):

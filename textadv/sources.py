@@ -87,9 +87,7 @@ class Sources:
         body = body[self._prefix_length :]
         if not self.whole_words:
             kinds = [INSIDE if vocabulary.starts_word[ids[p]] else CONTINUATION for p in body]
-            usable = {
-                p: (0, kind) for p, kind in zip(body, kinds, strict=True) if vocabulary.surface[ids[p]].isalpha()
-            }
+            usable = {p: (0, kind) for p, kind in zip(body, kinds, strict=True) if vocabulary.surface[ids[p]].isalpha()}
             return text.split(), usable
         chunks = text.split()
         parts: list[list[int]] = [[] for _ in chunks]  # the pieces of each chunk

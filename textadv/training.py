@@ -111,13 +111,9 @@ def build(config: TrainSeq2SeqConfig, victim: VictimConfig, texts: Sequence[str]
 
 def _pretrained(name: str) -> tuple[Any, Any]:
     try:
-        return AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.from_pretrained(
-            name, dtype=torch.float32
-        )
+        return AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{name} is no encoder-decoder that can be loaded; check the name, or the network"
-        ) from error
+        raise BadInput(f"{name} is no encoder-decoder that can be loaded; check the name, or the network") from error
 
 
 def new_model(config: TrainSeq2SeqConfig, vocab_size: int) -> Any:
@@ -137,9 +133,7 @@ def new_model(config: TrainSeq2SeqConfig, vocab_size: int) -> Any:
             model_config.decoder_vocab_size = vocab_size
         return AutoModelForSeq2SeqLM.from_config(model_config)
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{config.config_name} configures no encoder-decoder; give the config.json of one"
-        ) from error
+        raise BadInput(f"{config.config_name} configures no encoder-decoder; give the config.json of one") from error
 
 
 def _bart_sizes(config: TrainSeq2SeqConfig) -> dict[str, Any]:
@@ -189,9 +183,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 @torch.no_grad()
-def score(
-    model: Any, tokenizer: Any, examples: Sequence[Example], prefix: str = ""
-) -> dict[str, float | int]:
+def score(model: Any, tokenizer: Any, examples: Sequence[Example], prefix: str = "") -> dict[str, float | int]:
     """`bleu` of the model's own decoding of the sources against the references; empty sources included."""
     model.eval()
     outputs: list[str] = []
@@ -210,7 +202,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, floa
     """
     if not hypotheses:
         raise ValueError("BLEU of no sentences")
-    value = BLEU().corpus_score(hypotheses, [list(references)]).score
+    value = min(BLEU().corpus_score(hypotheses, [list(references)]).score, 100.0)  # not 100.00000000000004
     counter = BLEU(effective_order=True)  # this changes a sentence's score, not its counts
     scores = [counter.sentence_score(h, [r]) for h, r in zip(hypotheses, references, strict=True)]
     statistics = np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores])  # (n, 10)
@@ -219,7 +211,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, floa
     samples = [statistics[generator.integers(n, size=n)].sum(axis=0).tolist() for _ in range(1000)]
     resampled = [BLEU.compute_bleu(s[:4], s[4:8], s[8], s[9], smooth_method="exp").score for s in samples]
     low, high = np.percentile(resampled, [2.5, 97.5])
-    return {"value": value, "low": float(low), "high": float(high), "n": n}
+    return {"value": value, "low": min(float(low), 100.0), "high": min(float(high), 100.0), "n": n}
 
 
 def model_card(model: Any, *, dataset: str, split: str, score: dict[str, Any], command: str) -> str:

@@ -1,6 +1,7 @@
 """The model under attack: any encoder-decoder of transformers, from the Hub or a folder."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ class Victim:
             )
         try:
             model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            with warnings.catch_warnings():  # Marian's tokenizer recommends a package that changes its pieces
+                warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+                tokenizer = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise BadInput(f"{name} can't be loaded: {str(error).splitlines()[0]}") from error
         return cls(model.to(device), tokenizer, config)
@@ -111,9 +114,7 @@ class Victim:
         order = torch.argsort(lengths, stable=True)
         longest = max(int(lengths.max()), 1)
         rows_at_once = max(CHUNK_PIECES // longest, 1)
-        parts = [
-            self._greedy_chunk(ids, mask, rows, observe) for rows in order.split(rows_at_once)
-        ]
+        parts = [self._greedy_chunk(ids, mask, rows, observe) for rows in order.split(rows_at_once)]
         return Decoded.join(parts, order, pad_id=self.pad_id)
 
     def _greedy_chunk(self, ids: Tensor, mask: Tensor, rows: Tensor, observe: Any) -> Decoded:
@@ -161,9 +162,7 @@ class Victim:
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Source pieces (B, T), padded on the right, and their mask (B, T), prefix and special pieces included."""
-        batch = self.tokenizer(
-            [self.config.source_prefix + text for text in texts], padding=True, return_tensors="pt"
-        )
+        batch = self.tokenizer([self.config.source_prefix + text for text in texts], padding=True, return_tensors="pt")
         return batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device)
 
     def decode(self, outputs: Tensor) -> list[str]:
@@ -182,9 +181,9 @@ class Victim:
     @property
     def longest_source(self) -> int:
         """Most source pieces that the model takes, special ones included."""
-        limits = [
-            getattr(self.model.config, name, None) for name in ("max_position_embeddings", "n_positions")
-        ] + [self.tokenizer.model_max_length]
+        limits = [getattr(self.model.config, name, None) for name in ("max_position_embeddings", "n_positions")] + [
+            self.tokenizer.model_max_length
+        ]
         return min(limit for limit in limits if limit)
 
     def to(self, device: torch.device | str) -> None:

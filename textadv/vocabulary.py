@@ -95,10 +95,12 @@ class Vocabulary:
     @cached_property
     def unit(self) -> float:
         """Median distance of an allowed piece to its nearest neighbour: the length that steps are measured in."""
-        nearest = torch.cat([
-            self._distances(points).topk(2, largest=False).values[:, 1]
-            for points in self.points.split(self._rows_at_once)
-        ])
+        nearest = torch.cat(
+            [
+                self._distances(points).topk(2, largest=False).values[:, 1]
+                for points in self.points.split(self._rows_at_once)
+            ]
+        )
         return float(nearest.clamp(min=0).sqrt().median())
 
     def nearest(self, points: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,9 +170,7 @@ class Vocabulary:
             ids = self._inner_ids([f"{self.surface[i]} {self.surface[i]} {self.surface[i]}"])[0]
             if len(ids) == 3 and ids[1] == ids[2] == i:
                 return self.surface[i]
-        raise BadInput(
-            f"the tokenizer of {self.victim.name} has no whole-word pieces; whole words can't be attacked"
-        )
+        raise BadInput(f"the tokenizer of {self.victim.name} has no whole-word pieces; whole words can't be attacked")
 
     def _survivors(self, ids: list[int], template: str, place: int) -> list[int]:
         found = self._inner_ids([template.format(self.surface[i]) for i in ids])

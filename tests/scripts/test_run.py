@@ -121,9 +121,7 @@ class Toy:
 
     def attacked(self) -> list[int]:
         """The example ids that were attacked since the last question."""
-        ids = (
-            [int(line.split()[1]) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        )
+        ids = [int(line.split()[1]) for line in self.log.read_text().splitlines()] if self.log.exists() else []
         self.log.unlink(missing_ok=True)
         return ids
 

@@ -19,9 +19,7 @@ TINY = (
 ).split()
 
 
-def train(
-    *options: str | Path, env: dict[str, str] | None = None, launcher: tuple[str, ...] = (sys.executable,)
-):
+def train(*options: str | Path, env: dict[str, str] | None = None, launcher: tuple[str, ...] = (sys.executable,)):
     return subprocess.run(
         [*launcher, ROOT / "scripts" / "train_seq2seq.py", *options],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
@@ -68,10 +66,7 @@ def test_a_finished_training_is_left_alone(trained):
 def test_another_configuration_is_refused(trained):
     done = train("--output_dir", trained, *TINY, "--learning_rate", "0.5")
     assert done.returncode == 2
-    assert (
-        "holds another run" in done.stderr.splitlines()[-1]
-        and "learning_rate" in done.stderr.splitlines()[-1]
-    )
+    assert "holds another run" in done.stderr.splitlines()[-1] and "learning_rate" in done.stderr.splitlines()[-1]
 
 
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(trained, tmp_path):
@@ -121,9 +116,7 @@ def test_a_push_without_network_says_so(trained):
     done = train("--output_dir", trained, *TINY, "--push_to_hub", "--hub_model_id", "me/tiny", env=env)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert (
-        last.startswith("train_seq2seq.py: error: me/tiny can't be published") and "hf_of_a_test" not in last
-    )
+    assert last.startswith("train_seq2seq.py: error: me/tiny can't be published") and "hf_of_a_test" not in last
 
 
 def test_fine_tuning_under_mixed_precision(trained, tmp_path):
@@ -198,10 +191,7 @@ def test_fine_tuning_under_mixed_precision(trained, tmp_path):
 def test_mistakes_get_one_line(options, message, tmp_path):
     done = train("--output_dir", tmp_path, *options.split())
     assert done.returncode == 2
-    assert (
-        done.stderr.splitlines()[-1].startswith("train_seq2seq.py: error: ")
-        and "Traceback" not in done.stderr
-    )
+    assert done.stderr.splitlines()[-1].startswith("train_seq2seq.py: error: ") and "Traceback" not in done.stderr
     assert message in done.stderr.splitlines()[-1]
 
 

@@ -69,9 +69,7 @@ def attack(request, vocabularies) -> tuple[str, list[AttackRecord]]:
 
 def columns(records: Sequence[AttackRecord]) -> list[dict]:
     """Everything but `seconds`, the only column that may vary."""
-    return [
-        {name: value for name, value in asdict(record).items() if name != "seconds"} for record in records
-    ]
+    return [{name: value for name, value in asdict(record).items() if name != "seconds"} for record in records]
 
 
 def test_one_record_for_each_example_in_order(attack):
@@ -147,9 +145,7 @@ def everything_of(victim: Victim) -> tuple:
 
 def test_batches_of_three_give_the_same_records(attack, vocabularies):
     name, records = attack
-    apart = [
-        attacked(vocabularies, name, EXAMPLES[first : first + 3]) for first in range(0, len(EXAMPLES), 3)
-    ]
+    apart = [attacked(vocabularies, name, EXAMPLES[first : first + 3]) for first in range(0, len(EXAMPLES), 3)]
     assert columns([record for batch in apart for record in batch]) == columns(records)
 
 

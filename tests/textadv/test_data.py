@@ -39,9 +39,7 @@ def plain_parquet_folder(path):
 
 
 def saved_dict(path):
-    DatasetDict({"test": Dataset.from_list(ROWS), "train": Dataset.from_list(ROWS[:1])}).save_to_disk(
-        path / "saved"
-    )
+    DatasetDict({"test": Dataset.from_list(ROWS), "train": Dataset.from_list(ROWS[:1])}).save_to_disk(path / "saved")
     return path / "saved"
 
 
@@ -88,9 +86,7 @@ def test_without_references(none, tmp_path):
 
 
 def test_nested_translation_column(tmp_path):
-    Dataset.from_list([{"translation": {"en": "A dog.", "de": "Ein Hund."}}]).to_parquet(
-        tmp_path / "a.parquet"
-    )
+    Dataset.from_list([{"translation": {"en": "A dog.", "de": "Ein Hund."}}]).to_parquet(tmp_path / "a.parquet")
     config = DataConfig(str(tmp_path / "a.parquet"), source_column="en", target_column="de")
     assert data.load_examples(config) == [Example(0, "A dog.", "Ein Hund.")]
     assert data.load_texts(config, "train", "de") == ["Ein Hund."]
@@ -99,9 +95,7 @@ def test_nested_translation_column(tmp_path):
 
 
 def test_missing_values_are_empty_texts(tmp_path):
-    Dataset.from_list([{"source": "a", "target": None}, {"source": None, "target": "b"}]).to_json(
-        tmp_path / "a.json"
-    )
+    Dataset.from_list([{"source": "a", "target": None}, {"source": None, "target": "b"}]).to_json(tmp_path / "a.json")
     examples = data.load_examples(DataConfig(str(tmp_path / "a.json")))
     assert examples == [Example(0, "a", ""), Example(1, "", "b")]
 
@@ -197,9 +191,7 @@ def test_data_set_scripts_are_refused(tmp_path):
     folder = tmp_path / "scripted"
     folder.mkdir()
     (folder / "scripted.py").write_text("raise SystemExit('must not run')\n")
-    with pytest.raises(
-        BadInput, match=r"scripted is a script, which `datasets` no longer runs; give the data as"
-    ):
+    with pytest.raises(BadInput, match=r"scripted is a script, which `datasets` no longer runs; give the data as"):
         data.load_examples(DataConfig(str(folder)))
 
 

@@ -84,15 +84,11 @@ def windowed_keywords(logits, written, keywords, margin, masked) -> float:
         for start in range(len(written)):
             mine = range(start, start + len(keyword))
             taken = any(
-                other != k
-                and written[at : at + len(pieces)] == pieces
-                and set(mine) & {*range(at, at + len(pieces))}
+                other != k and written[at : at + len(pieces)] == pieces and set(mine) & {*range(at, at + len(pieces))}
                 for other, pieces in enumerate(keywords)
                 for at in range(len(written) - len(pieces) + 1)
             )
-            asked = next(
-                (p for p in range(len(keyword)) if written[start : start + p + 1] != keyword[: p + 1]), None
-            )
+            asked = next((p for p in range(len(keyword)) if written[start : start + p + 1] != keyword[: p + 1]), None)
             asked = len(keyword) if asked is None else asked + 1
             cost = max(
                 distance(logits[start + p], keyword[p], margin) if start + p < len(written) else NOWHERE
@@ -111,9 +107,7 @@ def test_lead_is_the_distance_to_the_best_other_piece(kind):
     logits = random_logits(kind, 5, 7, 6)
     labels = torch.arange(6).expand(5, 7, 6)
     expected = [[[z[y] - max(z[:y] + z[y + 1 :]) for y in range(6)] for z in row] for row in logits.tolist()]
-    torch.testing.assert_close(
-        lead(logits, labels), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(lead(logits, labels), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["any", "negative", "ties"])
@@ -147,9 +141,7 @@ def unequal_outputs(kind: str, seed: int = 0):
 
 @pytest.mark.parametrize("kind", ["any", "negative", "ties"])
 @pytest.mark.parametrize("margin", [0.0, 0.7])
-@pytest.mark.parametrize(
-    "width", [4, 7, 10]
-)  # of the clean outputs' table: narrower and wider than the output
+@pytest.mark.parametrize("width", [4, 7, 10])  # of the clean outputs' table: narrower and wider than the output
 def test_non_overlapping_goal_on_unequal_lengths(kind, margin, width):
     labels, counted, logits, outputs, lengths = unequal_outputs(kind)
     wide_labels = torch.nn.functional.pad(labels, (0, 3))[:, :width]
@@ -247,9 +239,7 @@ def test_keywords_of_several_pieces_and_outputs_of_any_length(kind, margin, seed
         keywords.append([[draw.randrange(7) for _ in range(size)] for size in sizes])
     lengths = torch.tensor([draw.randint(1, 6) for _ in range(rows)])
     written = logits.argmax(-1)
-    for row in range(
-        0, rows, 2
-    ):  # in half of the rows some keyword is written, at position 0 or wherever it fits
+    for row in range(0, rows, 2):  # in half of the rows some keyword is written, at position 0 or wherever it fits
         word = draw.choice(keywords[row])
         at = draw.choice([0, draw.randint(0, 6 - len(word))])
         written[row, at : at + len(word)] = torch.tensor(word)
@@ -316,9 +306,7 @@ def test_gradients_against_finite_differences(kind, margin):
     words = TargetedKeywords([[]], table([keywords]), margin=margin)
     nonzero = 0
     for row in range(len(logits)):
-        overlaps = NonOverlapping(
-            [""], labels[row : row + 1], counted[row : row + 1], end_id=END, margin=margin
-        )
+        overlaps = NonOverlapping([""], labels[row : row + 1], counted[row : row + 1], end_id=END, margin=margin)
         written, length = outputs[row, : lengths[row]].tolist(), lengths[row : row + 1]
         clean = labels[row].tolist(), counted[row].tolist()
         for goal, reference in (
@@ -330,9 +318,7 @@ def test_gradients_against_finite_differences(kind, margin):
             gradient = torch.zeros_like(z)
             if loss.requires_grad:
                 (gradient,) = torch.autograd.grad(loss.sum(), z)
-            torch.testing.assert_close(
-                gradient[0], finite_differences(reference, logits[row]), rtol=0, atol=1e-6
-            )
+            torch.testing.assert_close(gradient[0], finite_differences(reference, logits[row]), rtol=0, atol=1e-6)
             nonzero += int(gradient.any())
     assert nonzero >= 10
 

@@ -24,9 +24,7 @@ NEUTER = """
 Mädchen Kind Baby Pferd Schaf Buch Bild Seil Schwert Ei Fahrrad Boot Auto Kleid Hemd Bett Schloss Feld
 Krankenhaus Haus Büro Dach Geschäft Sofa Zelt Dorf Fenster
 """.split()
-GENDER: Mapping[Any, str] = (
-    dict.fromkeys(MASCULINE, "m") | dict.fromkeys(FEMININE, "f") | dict.fromkeys(NEUTER, "n")
-)
+GENDER: Mapping[Any, str] = dict.fromkeys(MASCULINE, "m") | dict.fromkeys(FEMININE, "f") | dict.fromkeys(NEUTER, "n")
 
 # (article's ending, adjective's ending) that German allows before a singular noun, by gender and case.
 AFTER_DER: dict[str, dict[tuple[str, str], str]] = {
@@ -89,11 +87,7 @@ def agreeing(article: str, noun: str, adjective: str | None):
     """The (gender, case) readings of `article (adjective) noun` that German has for this noun's gender."""
     article = MERGED.get(article, article)
     readings = AFTER_DER.get(article) or AFTER_EIN[re.split("^(?:ein|sein|ihr)", article)[1]]
-    return {
-        case
-        for (gender, case), end in readings.items()
-        if gender == GENDER[noun] and adjective in (None, end)
-    }
+    return {case for (gender, case), end in readings.items() if gender == GENDER[noun] and adjective in (None, end)}
 
 
 def test_every_noun_is_in_the_table_with_its_gender():
@@ -101,9 +95,7 @@ def test_every_noun_is_in_the_table_with_its_gender():
 
 
 def test_singular_articles_and_adjectives_agree_with_their_noun_and_preposition():
-    articles = re.compile(
-        r"der|die|das|den|dem|(?:ein|sein|ihr)(?:e|en|em|er)?|" + "|".join(MERGED), re.IGNORECASE
-    )
+    articles = re.compile(r"der|die|das|den|dem|(?:ein|sein|ihr)(?:e|en|em|er)?|" + "|".join(MERGED), re.IGNORECASE)
     checked, governed = 0, 0
     for words in german_words(grammar.generate("train", 4000)):
         for i, word in enumerate(words):
@@ -162,9 +154,7 @@ def test_word_order_by_hand():
     listening = Clause(men, LISTENING, ("the teacher", teacher.german("dat")), ("quietly", "leise"), PARK)
     assert listening.english() == "two tired men are quietly listening to the teacher in the park"
     assert listening.german() == "zwei müde Männer hören leise dem Lehrer im Park zu"
-    assert (
-        listening.german_subordinate("während") == "während zwei müde Männer leise dem Lehrer im Park zuhören"
-    )
+    assert listening.german_subordinate("während") == "während zwei müde Männer leise dem Lehrer im Park zuhören"
     resting = Clause(phrase("girl", "a"), RESTING)
     assert resting.english(front="at night") == "at night, a girl is resting"
     assert resting.german(front="in der Nacht") == "in der Nacht ruht sich ein Mädchen aus"
@@ -244,11 +234,7 @@ def test_sentences_are_captions(test_pairs):
 
 
 def test_vocabulary_is_small_and_rich_enough():
-    words = {
-        word.lower()
-        for pair in grammar.generate("train", 8000)
-        for word in re.findall(r"\w+", pair["source"])
-    }
+    words = {word.lower() for pair in grammar.generate("train", 8000) for word in re.findall(r"\w+", pair["source"])}
     assert 250 <= len(words) <= 400
 
 

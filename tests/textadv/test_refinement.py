@@ -66,9 +66,7 @@ def demands(batch, goal, row: int, embeds: torch.Tensor, decoded, turn: int) -> 
     """The keywords that a sentence of a beam goes for: those that are there, and one that is missing."""
     if not isinstance(goal, TargetedKeywords):
         return None
-    costs = [
-        teacher_forced(batch, goal, row, embeds, decoded, [k]).item() for k in range(len(goal.keywords[row]))
-    ]
+    costs = [teacher_forced(batch, goal, row, embeds, decoded, [k]).item() for k in range(len(goal.keywords[row]))]
     missing = sorted((k for k, cost in enumerate(costs) if cost > 0), key=costs.__getitem__)
     there = [k for k, cost in enumerate(costs) if cost <= 0]
     return there + missing[turn % len(missing) :][:1] if missing else there
@@ -92,9 +90,7 @@ def predictions(batch, goal, row: int, sentence: torch.Tensor, turn: int) -> lis
         for _, piece in pairs:
             change = torch.zeros_like(embeds)
             change[position] = 1e-6 * (vocabulary.victim.embed(torch.tensor(piece)) - vocabulary.blank)
-            up, down = (
-                teacher_forced(batch, goal, row, embeds + c, decoded, kept) for c in (change, -change)
-            )
+            up, down = (teacher_forced(batch, goal, row, embeds + c, decoded, kept) for c in (change, -change))
             ids = sentence.clone()
             ids[position] = piece
             scores[tuple(ids.tolist())] = loss + (up - down).item() / 2e-6
@@ -118,9 +114,7 @@ def test_candidates_are_ranked_by_first_order_from_the_blank(batch, margin, per_
             for turn, sentence in enumerate(beams[line]):
                 share = slice(turn * each, (turn + 1) * each)
                 places = predictions(batch, goal, row, sentence, turn)
-                best = sorted(score for scores in places for score in sorted(scores.values())[:per_word])[
-                    :each
-                ]
+                best = sorted(score for scores in places for score in sorted(scores.values())[:per_word])[:each]
                 every = {ids: score for scores in places for ids, score in scores.items()}
                 found = [every[tuple(ids)] for ids in candidates[line, share][real[line, share]].tolist()]
                 assert found == pytest.approx(best, abs=1e-3, rel=1e-4)
@@ -236,9 +230,7 @@ def test_a_beam_wider_than_the_candidates_writes_nothing_forbidden(monkeypatch):
     monkeypatch.setattr(refinement, "exact_loss", watched)
     goal = TargetedKeywords([["Stadt"]] * 3, torch.full((3, 1, 1), 5))
     confirmed = Confirmation(batch.victim, sources, goal, batch.outputs)
-    refine(
-        confirmed, torch.arange(3), Seq2SickConfig(refine_rounds=4, candidates=64, beam=6), lambda count: None
-    )
+    refine(confirmed, torch.arange(3), Seq2SickConfig(refine_rounds=4, candidates=64, beam=6), lambda count: None)
     assert {row for row, _ in seen} == {0, 2}
     for row, ids in seen:
         for position in (ids != sources.ids[row]).nonzero().squeeze(1).tolist():

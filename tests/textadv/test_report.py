@@ -129,18 +129,14 @@ def test_an_inserted_word_is_marked_alone():
 
 def test_words_kept_in_their_place_are_marked_in_both_outputs():
     """The final point is in the same place as well but isn't compared."""
-    record = make_record(
-        0, clean_output="Ein Hund schläft hier.", adversarial_output="Ein Kater schläft dort."
-    )
+    record = make_record(0, clean_output="Ein Hund schläft hier.", adversarial_output="Ein Kater schläft dort.")
     card = read([record]).cards["0"]
     assert card["u"] == ["Ein", "schläft"] * 2
     assert card["classes"][-1] == "failed"
 
 
 def test_keywords_are_marked_where_the_output_says_them():
-    record = make_record(
-        0, adversarial_output="Ein Hund sitzt auf Hundefutter.", keywords=["sitzt", "Hund", "Boot"]
-    )
+    record = make_record(0, adversarial_output="Ein Hund sitzt auf Hundefutter.", keywords=["sitzt", "Hund", "Boot"])
     card = read([record]).cards["0"]
     assert card["mark"] == ["Hund", "Hund", "sitzt"]  # the clean output says "Hund" too
     assert card["u"] == []

@@ -77,9 +77,7 @@ def test_no_word_is_left_that_could_be_put_back(victim, wanted):
         assert goal.violations(row, output) == 0
         assert (confirmed.found_by[row] == "restoration") == (confirmed.words[row] < before[row]).item()
         if confirmed.words[row] > 1:
-            assert all(
-                goal.violations(row, output) for output in victim.generate(put_back(batch.sources, row, ids))
-            )
+            assert all(goal.violations(row, output) for output in victim.generate(put_back(batch.sources, row, ids)))
 
 
 def test_one_word_failures_and_other_rows_are_left_alone(victim):

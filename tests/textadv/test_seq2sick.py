@@ -100,9 +100,7 @@ def test_prox_against_its_closed_form_and_a_numerical_minimum(threshold):
 
 def test_prox_takes_each_word_by_itself():
     delta = torch.tensor([[[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]], dtype=torch.float64)
-    expected = torch.tensor(
-        [[[2.4, 3.2], [0.0, 0.0], [0.0, 0.0]]], dtype=torch.float64
-    )  # 5 - 1, 0.5 - 1, 0 - 1
+    expected = torch.tensor([[[2.4, 3.2], [0.0, 0.0], [0.0, 0.0]]], dtype=torch.float64)  # 5 - 1, 0.5 - 1, 0 - 1
     torch.testing.assert_close(prox_group_lasso(delta, 1.0), expected)
     assert torch.equal(prox_group_lasso(delta, 0.0), delta)
     assert not prox_group_lasso(delta, 1e9).any()
@@ -135,9 +133,7 @@ def test_projection_and_the_gradient_of_the_regularization(setting, size):
     for axis in range(delta.shape[-1]):  # every word's distance depends on its own delta only: all at once
         moved = torch.zeros_like(delta)
         moved[..., axis] = step
-        expected[..., axis] = (distances(setting, delta + moved) - distances(setting, delta - moved)) / (
-            2 * step
-        )
+        expected[..., axis] = (distances(setting, delta + moved) - distances(setting, delta - moved)) / (2 * step)
     torch.testing.assert_close(towards, expected, rtol=0, atol=1e-6)
     assert towards.norm(dim=-1)[sources.changeable].min() > 0.99
 
@@ -236,9 +232,7 @@ def test_row_3_the_weight_of_the_regularization_matters_in_fixed_only(setting):
         )
         if variant == "fixed":
             _, towards = seq2sick.project(delta, setting.sources, setting.rows)
-            torch.testing.assert_close(
-                with_it - without, -0.5 * 2 * setting.unit * towards, rtol=0, atol=1e-9
-            )
+            torch.testing.assert_close(with_it - without, -0.5 * 2 * setting.unit * towards, rtol=0, atol=1e-9)
         else:
             assert torch.equal(with_it, without)
 
@@ -287,11 +281,7 @@ def test_row_6_only_released_has_the_released_losses(setting, variant):
     config = setting.config(variant)
     overlaps = seq2sick.wanted(setting.batch, config, seed=0, pool=())
     words = seq2sick.wanted(setting.batch, replace(config, goal="keywords"), seed=0, pool=["Hund", "Stadt"])
-    kinds = (
-        (ReleasedNonOverlapping, ReleasedKeywords)
-        if variant == "released"
-        else (NonOverlapping, TargetedKeywords)
-    )
+    kinds = (ReleasedNonOverlapping, ReleasedKeywords) if variant == "released" else (NonOverlapping, TargetedKeywords)
     assert (type(overlaps), type(words)) == kinds
 
 
@@ -329,9 +319,7 @@ def scripted(setting: Setting, monkeypatch, lengths: list[float], words: list[in
 
 
 @pytest.mark.parametrize(("variant", "words"), [("fixed", 2), ("paper", 2), ("released", 5)])
-def test_row_7_released_keeps_the_least_delta_and_the_others_the_fewest_words(
-    setting, monkeypatch, variant, words
-):
+def test_row_7_released_keeps_the_least_delta_and_the_others_the_fewest_words(setting, monkeypatch, variant, words):
     scripted(setting, monkeypatch, lengths=[0.0, 9.0, 2.0, 5.0], words=[0, 2, 5, 3])
     goal = AnythingElse(setting.batch.outputs)
     confirmed = Confirmation(setting.victim, setting.sources, goal, setting.batch.outputs)

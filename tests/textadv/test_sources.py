@@ -113,8 +113,6 @@ def test_any_piece_mode_changes_inner_pieces_and_tells_which_survive():
     ids, _ = randomly_changed(sources, rows, 2, seed=1)
     texts = sources.text(rows, ids)
     again, mask = vocabulary.victim.encode(texts)
-    truth = [
-        again[i, : mask[i].sum()].tolist() == ids[i, : sources.mask[i].sum()].tolist() for i in rows.tolist()
-    ]
+    truth = [again[i, : mask[i].sum()].tolist() == ids[i, : sources.mask[i].sum()].tolist() for i in rows.tolist()]
     assert sources.survives(rows, ids, texts) == truth
     assert 0 < sum(truth) < len(truth)

@@ -30,10 +30,7 @@ def test_tokenizer_is_lossless_and_the_same_every_time(vocab_size):
     ids = tokenizer(TEXTS).input_ids
     assert all(row[-1] == tokenizer.eos_token_id == 2 and row.count(2) == 1 for row in ids)
     assert tokenizer.batch_decode(ids, skip_special_tokens=True) == TEXTS
-    assert (
-        tokenizer.decode(tokenizer("Ein  Mann\nläuft .").input_ids, skip_special_tokens=True)
-        == "Ein Mann läuft ."
-    )
+    assert tokenizer.decode(tokenizer("Ein  Mann\nläuft .").input_ids, skip_special_tokens=True) == "Ein Mann läuft ."
     assert tokenizer.unk_token_id in tokenizer("Ein Mann läuft 漢").input_ids
 
 

@@ -174,9 +174,7 @@ def fsmt():
 
 def gpt2():
     ends = {"bos_token_id": 1, "eos_token_id": 1}
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, **ends)
-    )
+    return transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, **ends))
 
 
 def bert():

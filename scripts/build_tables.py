@@ -1,0 +1,151 @@
+"""Writes the results tables of the package READMEs from the results.json files under <package>/results/.
+
+    python scripts/build_tables.py          # writes
+    python scripts/build_tables.py --check  # exit code 1 if a README is not what the results say
+
+A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`. A row whose results.json isn't there is left
+out. The command of each row is printed below its table: no figure without one.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ATTACK = (
+    "accelerate launch scripts/seq2sick.py --model_name_or_path $TEXTADV_MODELS/multi30k-marian "
+    "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de --split test"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: what it says, the options of its run, and the paper's figures beside it."""
+
+    label: str
+    cell: str  # folder of its results.json
+    options: str
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that are run by one command with other options."""
+
+    package: str
+    name: str
+    command: str
+    rows: tuple[Row, ...]
+
+
+def goal_options(goal: str) -> str:
+    """`non_overlapping`, or `keywords-N`."""
+    name, _, count = goal.partition("-")
+    return f"--goal {name}" + (f" --num_keywords {count}" if count else "")
+
+
+GOALS = {
+    "non_overlapping": "non-overlap",
+    "keywords-1": "1 keyword",
+    "keywords-2": "2 keywords",
+    "keywords-3": "3 keywords",
+}
+PAPER = {
+    "non_overlapping": "89.4 %, 3.5, 0.349",
+    "keywords-1": "100.0 %, 1.8, 0.705",
+    "keywords-2": "91.0 %, 4.0, 0.303",
+    "keywords-3": "69.6 %, 5.3, 0.205",
+}
+PARTS = {
+    "all": ("gradient search, refinement, restoration (default)", ""),
+    "gradient": ("gradient search alone", "--refine false --restore false"),
+    "gradient_restored": ("gradient search and restoration", "--refine false"),
+    "refinement": ("refinement and restoration", "--steps 0"),
+    "paper": ("`--variant paper`", "--variant paper"),
+    "released": ("`--variant released`", "--variant released"),
+    "english": ("default, English words only", "--source_corpus dataset"),
+}
+TABLES = (
+    Table(
+        "textadv",
+        "multi30k",
+        ATTACK + " --max_samples 500",
+        tuple(Row(GOALS[goal], goal, goal_options(goal), PAPER[goal]) for goal in GOALS),
+    ),
+    Table(
+        "textadv",
+        "parts",
+        ATTACK + " --max_samples 60",
+        tuple(
+            Row(f"{GOALS[goal]}: {label}", f"{goal}.{part}", f"{goal_options(goal)} {options}".strip())
+            for goal in GOALS
+            for part, (label, options) in PARTS.items()
+        ),
+    ),
+)
+
+
+def main() -> int:
+    """Writes or checks every table; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    stale = []
+    for table in TABLES:
+        readme = ROOT / table.package / "README.md"
+        old = readme.read_text(encoding="utf-8")
+        new = replaced(old, table.name, markdown(table))
+        if new != old:
+            stale.append(f"{readme.relative_to(ROOT)}: {table.name}")
+            if not check:
+                readme.write_text(new, encoding="utf-8")
+    if check and stale:
+        print(f"not what the results say: {', '.join(stale)}; run python scripts/build_tables.py", file=sys.stderr)
+    return int(check and bool(stale))
+
+
+def replaced(text: str, name: str, table: str) -> str:
+    """`text` with another table between the marks of `name`. Raises ValueError if they aren't there."""
+    begin, end = f"<!-- table: {name} -->\n", "<!-- end -->"
+    head, _, rest = text.partition(begin)
+    if end not in rest:
+        raise ValueError(f"no place for table {name}")
+    return head + begin + table + end + rest.partition(end)[2]
+
+
+def markdown(table: Table) -> str:
+    """The table, and the command of each of its rows."""
+    found = []
+    for row in table.rows:
+        path = ROOT / table.package / "results" / table.name / row.cell / "results.json"
+        if path.exists():
+            found.append((row, json.loads(path.read_text(encoding="utf-8"))))
+    with_paper = any(row.paper for row, _ in found)
+    columns = ["", *(["paper: success, changed words, input BLEU"] if with_paper else [])]
+    columns += ["success", "changed words", "input BLEU", "disjoint words", "half BLEU", "greedy claims", "n"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for row, results in found:
+        cells = [row.label, *([row.paper] if with_paper else [])]
+        cells += [percent(results["success"]), number(results["changed_words"]), number(results["input_bleu"])]
+        cells += [percent(results[name]) for name in ("success_disjoint", "success_half_bleu", "search_success")]
+        lines.append("| " + " | ".join([*cells, str(results["success"]["n"])]) + " |")
+    commands = [f"# {row.label}\n{table.command} {row.options}" for row, _ in found]
+    return "\n".join(lines) + "\n\n```bash\n" + "\n".join(commands) + "\n```\n"
+
+
+def percent(measure: dict) -> str:
+    """A rate with its interval."""
+    return "-" if measure["value"] is None else "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * measure[k] for k in KEYS))
+
+
+def number(measure: dict) -> str:
+    """A mean with its interval."""
+    return "-" if measure["value"] is None else "{:.2f} [{:.2f}, {:.2f}]".format(*(measure[k] for k in KEYS))
+
+
+KEYS = ("value", "low", "high")
+
+if __name__ == "__main__":
+    sys.exit(main())
