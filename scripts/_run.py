@@ -132,7 +132,8 @@ def _identity(made: dict) -> dict[str, str]:
 
 def check_same_config(folder: Path, made: dict) -> dict | None:
     """The manifest that `folder` has, if any. Raises `RunError` with every key that differs from `made`."""
-    if not (folder / "manifest.json").exists() and not (folder / "records.jsonl").exists():
+    records = folder / "records.jsonl"  # empty after a run that ended before its first record
+    if not (records.stat().st_size if records.exists() else (folder / "manifest.json").exists()):
         return None
     try:
         found = json.loads((folder / "manifest.json").read_bytes())
@@ -193,8 +194,7 @@ class Run(AbstractContextManager):
         if self.is_main and self.manifest is made:
             write_json(self.folder / "manifest.json", made)
         self._path, self._mine = self.folder / "records.jsonl", -1
-        self._batch: list[Any] = []  # handed out, its records not appended yet
-        self._bar, self._end = tqdm(disable=True), 0  # the progress bar, and where that batch takes it
+        self._batch, self._bar, self._end = list[Any](), tqdm(disable=True), 0  # handed out; where it takes the bar
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._bar.close()  # ends its line, so that a message gets one of its own

@@ -48,7 +48,7 @@ def main(
     import torch
     from accelerate import Accelerator
 
-    from textadv.attack import clean_batch
+    from textadv.attack import clean_batch, refuse_too_long
     from textadv.data import load_corpus, load_examples, source_corpus
     from textadv.keywords import keyword_pool, with_keywords
     from textadv.seq2sick import init, seq2sick, step, wanted
@@ -59,6 +59,7 @@ def main(
     victim = Victim.from_pretrained(victim_config)
     victim.to(device)
     examples = with_keywords(load_examples(data, max_samples=arguments.max_samples), words, victim)
+    refuse_too_long(victim, examples)
     targeted = config.goal == "keywords"
     pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim) if targeted else []
     vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))

@@ -28,6 +28,11 @@ class VictimConfig:
         default=None, metadata={"help": "language code of the output, for multilingual models"}
     )
 
+    def __post_init__(self) -> None:
+        for name in ("num_beams", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class DataConfig:

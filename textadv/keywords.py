@@ -82,7 +82,7 @@ def _read_keywords(path: Path) -> dict[int, list[str]]:
             if not isinstance(row["keywords"], list):
                 raise TypeError
             found[int(row["example_id"])] = [str(word) for word in row["keywords"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise BadInput(
                 f'line {number} of {path} is not like {{"example_id": 0, "keywords": ["Hund", "sitzt"]}}'
             ) from error

@@ -40,6 +40,9 @@ class Victim:
         self.start_id = int(generation.decoder_start_token_id or model.config.decoder_start_token_id or 0)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.special_ids = self._special_ids()
+        positions = getattr(model.config, "max_position_embeddings", None)
+        if positions is not None and self.config.max_new_tokens >= positions:
+            raise BadInput(f"--max_new_tokens must be below the {positions} positions of {self.name}'s decoder")
         self._refuse_if_embedding_is_not_what_the_encoder_sees()
 
     @classmethod

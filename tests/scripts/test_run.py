@@ -341,6 +341,14 @@ def test_foreign_folders_are_refused(toy, whole, capsys):
         assert contents("whole") == before
 
 
+def test_a_run_that_ended_before_its_first_record_leaves_the_folder_free(toy, whole):
+    """Out of memory at once, say: the same folder takes a smaller batch then."""
+    Path("whole/records.jsonl").write_bytes(b"")
+    assert toy.here("--per_device_batch_size", "2", out="whole") == 0
+    assert json.loads(Path("whole/manifest.json").read_text())["config"]["per_device_batch_size"] == 2
+    assert Path("whole/records.jsonl").stat().st_size
+
+
 @pytest.mark.parametrize("value", ["0", "-3"])
 def test_zero_samples(toy, capsys, value):
     assert toy.here("--max_samples", value) == 2
