@@ -1,7 +1,7 @@
 """How fast Seq2Sick is, beside what it can't be faster than: the victim's own forward and backward pass.
 
     python scripts/benchmark_seq2sick.py
-    python scripts/benchmark_seq2sick.py --model_name_or_path $TEXTADV_MODELS/multi30k-marian \\
+    python scripts/benchmark_seq2sick.py --model_name_or_path runs/multi30k-marian \\
         --dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de
 
 From one run on one machine: sentences per second at batch 1 and at larger batches (the whole attack with the given

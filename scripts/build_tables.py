@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ATTACK = (
-    "accelerate launch scripts/seq2sick.py --model_name_or_path $TEXTADV_MODELS/multi30k-marian "
+    "accelerate launch scripts/seq2sick.py --model_name_or_path runs/multi30k-marian "
     "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de --split test"
 )
 

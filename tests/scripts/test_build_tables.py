@@ -1,0 +1,50 @@
+"""The tables of the READMEs are what the committed results say."""
+
+import json
+
+import build_tables
+import pytest
+
+
+def test_the_readmes_are_up_to_date(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build_tables.py", "--check"])
+    assert build_tables.main() == 0, capsys.readouterr().err
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with a README and the results of one of two rows."""
+    rows = (build_tables.Row("one", "a", "--x 1", "90 %"), build_tables.Row("two", "b", "--x 2"))
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    monkeypatch.setattr(build_tables, "TABLES", (build_tables.Table("package", "t", "run", rows),))
+    folder = tmp_path / "package" / "results" / "t" / "a"
+    folder.mkdir(parents=True)
+    rate, mean = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}, {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}
+    results = dict.fromkeys(("success", "success_disjoint", "success_half_bleu", "search_success"), rate)
+    nothing = {"value": None, "low": None, "high": None, "n": 0}
+    (folder / "results.json").write_text(json.dumps(results | {"changed_words": mean, "input_bleu": nothing}))
+    readme = tmp_path / "package" / "README.md"
+    readme.write_text("before\n<!-- table: t -->\nold\n<!-- end -->\nafter\n")
+    return readme
+
+
+def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(package, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["build_tables.py"])
+    assert build_tables.main() == 0
+    text = package.read_text()
+    assert "| one | 90 % | 50.0 % [25.0, 75.0] | 2.00 [1.50, 2.50] | - |" in text
+    assert "run --x 1\n" in text and "two" not in text and "old" not in text
+    assert text.startswith("before\n") and text.endswith("after\n")
+
+
+def test_check_tells_a_stale_readme_and_writes_nothing(package, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build_tables.py", "--check"])
+    before = package.read_text()
+    assert build_tables.main() == 1
+    assert "package/README.md: t" in capsys.readouterr().err
+    assert package.read_text() == before
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused():
+    with pytest.raises(ValueError, match="no place for table t"):
+        build_tables.replaced("text", "t", "")
