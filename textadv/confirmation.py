@@ -66,12 +66,10 @@ class Confirmation:
         accepted = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         if len(rows) == 0:
             return accepted
-        fewer = (self.sources.changed(rows, ids) < self.words[rows]).tolist()
-        changed, row_of = self.sources.changed(rows, ids).tolist(), rows.tolist()
+        changed, row_of, words = self.sources.changed(rows, ids).tolist(), rows.tolist(), self.words.tolist()
         texts = self.sources.text(rows, ids)
         survives = self.sources.survives(rows, ids, texts)
-        words = self.words.tolist()
-        wanted = [i for i in range(len(rows)) if survives[i] and (better or fewer[i])]
+        wanted = [i for i, row in enumerate(row_of) if survives[i] and (better or changed[i] < words[row])]
         self._decode(rows, texts, wanted)
         for i in wanted:
             row = row_of[i]
