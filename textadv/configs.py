@@ -63,7 +63,7 @@ class Seq2SickConfig:
         metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"},
     )
     steps: int = field(default=30, metadata={"help": "projected-gradient steps"})
-    step_size: float = field(default=2.0, metadata={"help": "how far a step moves the word of largest gradient"})
+    step_size: float = field(default=16.0, metadata={"help": "how far a step moves the word of largest gradient"})
     lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
     gradient_regularization: float = field(
         default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}

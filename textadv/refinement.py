@@ -11,8 +11,9 @@ candidates to GCG (Zou et al., 2023, Algorithm 1).
 Where it differs from both: the gradient is not taken at the word that stands there, but at a *blank*, the mean of
 all allowed vectors. The prediction for piece j in place i of sentence x is
     L(x with blank b at i) + (w_j - b) . dL/dx_i (x with blank b at i).
-A word's own vector is a far and biased place to look at all the others from. The loss of every candidate is taken
-along its own greedy output while it is decoded.
+A word's own vector is a far and biased place to look at all the others from. The gradient is taken along the output
+that would be *reported* (beams, from the sentence's text), as that is where the keyword has to appear; candidates are
+compared along their own greedy outputs, while they are decoded, for beams cost several times as much.
 """
 
 from collections.abc import Callable
@@ -122,20 +123,21 @@ def blank_gradient(
 ) -> tuple[Tensor, Tensor]:
     """What each word would have to be: the loss (R,) with one word of a sentence blank, and its gradient (R, d) there.
 
+    The loss is taken along the sentence's reported output.
+
     Args:
         ids: (N, T) sentences of the examples `rows` (N,).
         sentence, position: (R,) the words that are blanked, one at a time.
         turn: (N,) which of the goal's open demands the loss is about.
     """
     mask = sources.mask[rows]
-    decoded = decode_with_leads(ids, victim, sources, goal, rows)
+    decoded = reported_with_leads(ids, victim, sources, goal, rows)
     focus = goal.focus(decoded.observed, decoded.outputs, decoded.lengths, rows, turn)
     loss = sources.embeds.new_zeros(len(sentence))
     gradient = sources.embeds.new_zeros(len(sentence), sources.embeds.shape[-1])
     lengths = mask.sum(1)
     order = lengths[sentence].argsort(stable=True)  # like lengths together: less padding
-    logits_each = decoded.outputs.shape[1] * sources.vocabulary.victim.model.config.vocab_size
-    for some in order.split(max(CHUNK_LOGITS // logits_each, 1)):
+    for some in order.split(_rows_at_once(decoded.outputs, sources)):
         at, owner = sentence[some], rows[sentence[some]]
         source, output = int(lengths[at].max()), int(decoded.lengths[at].max())
         embeds = sources.vocabulary.victim.embed(ids[at, :source]).clone()
@@ -151,6 +153,25 @@ def blank_gradient(
         loss[some] = losses.detach().to(loss.dtype)
         gradient[some] = slope[line, position[some]].to(gradient.dtype)
     return loss, gradient
+
+
+@torch.no_grad()
+def reported_with_leads(ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor) -> Decoded:
+    """The outputs that would be reported for pieces (N, T), with the goal's leads (N, M, P) along them."""
+    outputs = victim.generate_pieces(sources.text(rows, ids), rows)
+    ends = torch.isin(outputs, torch.tensor(sources.vocabulary.victim.eos_ids, device=ids.device)).long()
+    lengths = (ends.cumsum(1) - ends == 0).sum(1)  # pieces with no end before them
+    embeds, mask = sources.vocabulary.victim.embed(ids), sources.mask[rows]
+    leads = [
+        goal.leads(victim.logits(embeds[some], mask[some], outputs[some], rows[some]).float(), rows[some])
+        for some in torch.arange(len(ids), device=ids.device).split(_rows_at_once(outputs, sources))
+    ]
+    return Decoded(outputs, lengths, torch.cat(leads))
+
+
+def _rows_at_once(outputs: Tensor, sources: Sources) -> int:
+    """Outputs (N, M) whose logits fit into the memory set aside for them."""
+    return max(CHUNK_LOGITS // (outputs.shape[1] * sources.vocabulary.victim.model.config.vocab_size), 1)
 
 
 def exact_loss(ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor) -> tuple[Tensor, Tensor]:

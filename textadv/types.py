@@ -81,6 +81,11 @@ class CountedVictim:
         self._count(rows)
         return self._victim.generate(texts)
 
+    def generate_pieces(self, texts: Sequence[str], rows: Tensor) -> Tensor:
+        """`Victim.generate_pieces` of rows (N,)."""
+        self._count(rows)
+        return self._victim.generate_pieces(texts)
+
     def decode(self, outputs: Tensor) -> list[str]:
         """`Victim.decode`: no query."""
         return self._victim.decode(outputs)

@@ -11,8 +11,9 @@ from textadv import refinement
 from textadv.attack import clean_batch, keywords_goal, non_overlapping_goal
 from textadv.configs import Seq2SickConfig, VictimConfig
 from textadv.confirmation import NONE_YET, Confirmation
+from textadv.decoding import Decoded
 from textadv.goals import TargetedKeywords
-from textadv.refinement import exact_loss, propose, refine
+from textadv.refinement import exact_loss, propose, refine, reported_with_leads
 from textadv.types import Example
 from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
@@ -139,6 +140,35 @@ def test_the_exact_loss_is_that_of_a_teacher_forced_pass_on_the_candidates_own_o
             assert outputs[i, : len(written)].tolist() == written
             expected = teacher_forced(batch, goal, row, vocabulary.victim.embed(ids[i]), decoded)
             assert loss[i].item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-4)
+
+
+def test_the_gradient_is_taken_along_the_output_that_would_be_reported():
+    """With beams, which read otherwise than greedy decoding for some of these sentences."""
+    victim = Victim.from_pretrained(VictimConfig(num_beams=3))
+    victim.model.double()
+    batch = clean_batch(Vocabulary(victim), [Example(i, text) for i, text in enumerate(SENTENCES)])
+    sources, generator = batch.sources, torch.Generator().manual_seed(0)
+    rows = torch.arange(len(SENTENCES)).repeat(20)
+    ids = sources.ids[rows]
+    for sentence, row in zip(ids, rows.tolist(), strict=True):
+        position, piece = max(substitutions(sources, row, sentence), key=lambda _: torch.rand(1, generator=generator))
+        sentence[position] = piece
+    texts = sources.text(rows, ids)
+    greedy = victim.decode(victim.greedy(ids, sources.mask[rows]).outputs)
+    for goal in goals(batch):
+        before = list(batch.victim.queries)
+        decoded = reported_with_leads(ids, batch.victim, sources, goal, rows)
+        assert [b - a for a, b in zip(before, batch.victim.queries, strict=True)] == [40] * 3
+        assert victim.decode(decoded.outputs) == victim.generate(texts) != greedy
+        for i, row in enumerate(rows.tolist()):
+            length = int(decoded.lengths[i])
+            assert decoded.outputs[i, length - 1] in victim.eos_ids
+            assert victim.special_ids.issuperset(decoded.outputs[i, length:].tolist())
+            assert not set(victim.eos_ids) & set(decoded.outputs[i, : length - 1].tolist())
+            alone = Decoded(decoded.outputs[i : i + 1], decoded.lengths[i : i + 1], decoded.observed[i : i + 1])
+            loss = goal.loss(alone.observed, alone.outputs, alone.lengths, rows[i : i + 1])
+            expected = teacher_forced(batch, goal, row, victim.embed(ids[i]), alone)
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-4)
 
 
 def one_word_successes(batch, goal) -> list[bool]:

@@ -43,7 +43,9 @@ class Setting:
         return values * self.sources.changeable[..., None]
 
     def config(self, variant: str, **options: float) -> Seq2SickConfig:
-        return replace(Seq2SickConfig(lasso=0.3, gradient_regularization=0.4), variant=variant, **options)
+        return replace(
+            Seq2SickConfig(step_size=2.0, lasso=0.3, gradient_regularization=0.4), variant=variant, **options
+        )
 
     def goal(self, variant: str):
         return seq2sick.wanted(self.batch, self.config(variant), seed=0, pool=())
