@@ -11,6 +11,12 @@ A Transformer for Multi30k, on one GPU:
         --dataset_name bentrevett/multi30k --source_column en --target_column de --vocab_size 6000 \\
         --d_model 256 --num_layers 3 --ffn_dim 768 --dropout 0.2 --num_train_epochs 8 --learning_rate 1.5e-3
 
+The LSTM of the Seq2Sick paper, word by word, for the same data:
+
+    accelerate launch scripts/train_seq2seq.py --output_dir runs/multi30k-lstm --architecture lstm --tokenizer word \\
+        --dataset_name bentrevett/multi30k --source_column en --target_column de --vocab_size 16000 \\
+        --d_model 500 --num_layers 2 --dropout 0.3 --num_train_epochs 10 --learning_rate 1e-3
+
 Fine-tune a model of the Hub and push the result:
 
     accelerate launch scripts/train_seq2seq.py --output_dir runs/t5 --model_name_or_path google-t5/t5-small \\
@@ -19,7 +25,7 @@ Fine-tune a model of the Hub and push the result:
 
 A new model is trained unless --model_name_or_path names one. --split is the split that is scored. The same
 command again goes on from the last checkpoint. The folder holds the model with its card, ready for
-`--model_name_or_path` elsewhere, results.json (BLEU), manifest.json and checkpoint-N/.
+`--model_name_or_path` elsewhere, results.json (BLEU and ROUGE-L), manifest.json and checkpoint-N/.
 """
 
 import json
@@ -84,8 +90,10 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
     if is_main:
         if finished:
             print("already finished")
-        bleu = json.loads((folder / "results.json").read_text())["bleu"]
-        print("BLEU {value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences: ".format(**bleu) + str(folder))
+        scores = json.loads((folder / "results.json").read_text())
+        for name, measure in (("BLEU", "bleu"), ("ROUGE-L", "rouge_l")):
+            print(name, "{value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**scores[measure]))
+        print(f"the model is in {folder}")
         if arguments.push_to_hub:
             print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
 
@@ -139,18 +147,18 @@ def fit(
 
 
 def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, victim: VictimConfig, test: list[Example]) -> None:
-    """Model, tokenizer, card and score; results.json comes last, and says that the training is finished."""
-    from textadv import training
+    """Model, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
+    from textadv import scoring, training
 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    score = training.score(model, tokenizer, test, victim.source_prefix)
+    scores = scoring.score(model, tokenizer, test, victim.source_prefix)
     name = data.dataset_name or "embedded-grammar"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", "scripts/train_seq2seq.py", *sys.argv[1:]])
-    card = training.model_card(model, dataset=name, split=data.split, score=score, command=command)
+    card = training.model_card(model, dataset=name, split=data.split, scores=scores, command=command)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    write_json(folder / "results.json", {"bleu": score})
+    write_json(folder / "results.json", scores)
 
 
 def push(folder: Path, name: str) -> str:

@@ -141,8 +141,14 @@ class TrainSeq2SeqConfig:
     """A victim and its training. The defaults make the embedded one."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
-    architecture: Literal["marian", "bart", "t5"] = field(
-        default="marian", metadata={"help": "family of a new model, of the sizes below"}
+    architecture: Literal["marian", "bart", "t5", "lstm"] = field(
+        default="marian", metadata={"help": "family of a new model, of the sizes below; lstm is the paper's"}
+    )
+    tokenizer: Literal["subword", "word"] = field(
+        default="subword", metadata={"help": "pieces of a new model: subwords, or whole words and nothing else"}
+    )
+    word_vectors: str | None = field(
+        default=None, metadata={"help": "text file in GloVe's format that a new model's word vectors start from"}
     )
     config_name: str | None = field(
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
@@ -151,8 +157,8 @@ class TrainSeq2SeqConfig:
     max_length: int = field(default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "layers of its encoder, and of its decoder"})
-    num_heads: int = field(default=4, metadata={"help": "attention heads of each layer"})
-    ffn_dim: int = field(default=256, metadata={"help": "width of the feed-forward part of each layer"})
+    num_heads: int = field(default=4, metadata={"help": "attention heads of each layer, but of lstm"})
+    ffn_dim: int = field(default=256, metadata={"help": "width of their feed-forward part, but of lstm"})
     dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
