@@ -48,7 +48,9 @@ class TrainArguments:
 
     output_dir: str | None = field(default=None, metadata={"help": "default: runs/train_seq2seq"})
     seed: int = field(default=0, metadata={"help": "seed of all randomness"})
-    max_samples: int | None = field(default=None, metadata={"help": "learn from the first so many; default: all"})
+    max_samples: int | None = field(
+        default=None, metadata={"help": "learn from the first so many of each data set; default: all"}
+    )
     report_to: Literal["none", "tensorboard"] = field(default="none", metadata={"help": "where the loss goes too"})
     push_to_hub: bool = field(default=False, metadata={"help": "publish the finished model"})
     hub_model_id: str | None = field(default=None, metadata={"help": "its name there; default: the folder's"})
@@ -64,7 +66,9 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
     from textadv.data import dataset_fingerprint, load_examples
 
     folder = writable_folder(arguments.output_dir)
-    train = load_examples(replace(data, split=config.train_split), max_samples=arguments.max_samples)
+    learnt = [replace(data, split=config.train_split)]
+    learnt += [replace(learnt[0], dataset_name=name, dataset_config_name=None) for name in config.extra_datasets]
+    train = [example for one in learnt for example in load_examples(one, max_samples=arguments.max_samples)]
     test = load_examples(data, max_samples=config.max_eval_samples)
     if train[0].reference is None:
         raise BadInput("training needs references; name their --target_column")

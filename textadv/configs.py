@@ -64,7 +64,10 @@ class Seq2SickConfig:
     )
     steps: int = field(default=30, metadata={"help": "projected-gradient steps"})
     step_size: float = field(default=16.0, metadata={"help": "how far a step moves the word of largest gradient"})
-    lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
+    penalty: Literal["group_lasso", "l2"] = field(
+        default="group_lasso", metadata={"help": "R of (3.4); l2, which changes most words, is for the ablation"}
+    )
+    lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the penalty"})
     gradient_regularization: float = field(
         default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}
     )
@@ -141,11 +144,19 @@ class TrainSeq2SeqConfig:
     """A victim and its training. The defaults make the embedded one."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    extra_datasets: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more data sets with the same columns, whose --train_split is learnt from too"},
+    )
     architecture: Literal["marian", "bart", "t5", "lstm"] = field(
         default="marian", metadata={"help": "family of a new model, of the sizes below; lstm is the paper's"}
     )
     tokenizer: Literal["subword", "word"] = field(
         default="subword", metadata={"help": "pieces of a new model: subwords, or whole words and nothing else"}
+    )
+    newswire: bool = field(
+        default=False,
+        metadata={"help": "a new model reads and writes lower case, and '#' for every digit, as is usual for Gigaword"},
     )
     word_vectors: str | None = field(
         default=None, metadata={"help": "text file in GloVe's format that a new model's word vectors start from"}

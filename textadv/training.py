@@ -30,22 +30,23 @@ IGNORED = -100  # a label that isn't learnt: transformers' convention
 
 
 def train_tokenizer(
-    texts: Sequence[str], vocab_size: int, max_length: int, *, words_only: bool = False
+    texts: Sequence[str], vocab_size: int, max_length: int, *, words_only: bool = False, newswire: bool = False
 ) -> PreTrainedTokenizerFast:
     """A tokenizer of at most `vocab_size` pieces, trained on source and target texts. Deterministic.
 
     Where all words fit, every word is a piece, and anything else is spelt by character: a unigram model
     (Kudo, ACL 2018) scored by frequency. Otherwise byte-pair merges (Sennrich et al., ACL 2016). With
-    `words_only` the pieces are the most frequent words, and every other one is unknown.
+    `words_only` the pieces are the most frequent words, and every other one is unknown. With `newswire`, text is
+    lower-cased and its digits become '#': the usual preprocessing of Gigaword (Rush et al., EMNLP 2015).
 
     Raises:
         BadInput: `vocab_size` doesn't even hold the characters.
     """
-    tokenizer = _tokenizer(models.BPE(unk_token=UNK))
+    tokenizer = _tokenizer(models.BPE(unk_token=UNK), newswire)
     counts = Counter(word for text in texts for word in _words(tokenizer, text))
     if words_only:
         kept = [*SPECIAL, *(word for word, _ in counts.most_common(vocab_size - len(SPECIAL)))]
-        tokenizer = _tokenizer(models.WordLevel({word: i for i, word in enumerate(kept)}, unk_token=UNK))
+        tokenizer = _tokenizer(models.WordLevel({word: i for i, word in enumerate(kept)}, unk_token=UNK), newswire)
         return _wrapped(tokenizer, max_length)
     characters = {character for word in counts for character in word}
     if len(SPECIAL) + len(characters) > vocab_size:
@@ -55,7 +56,7 @@ def train_tokenizer(
     if len(SPECIAL) + len(pieces) <= vocab_size:
         log_total = math.log(counts.total())
         scored = [(piece, math.log(counts[piece] or 0.5) - log_total) for piece in pieces]
-        tokenizer = _tokenizer(models.Unigram([*((name, 0.0) for name in SPECIAL), *scored], unk_id=1))
+        tokenizer = _tokenizer(models.Unigram([*((name, 0.0) for name in SPECIAL), *scored], unk_id=1), newswire)
     else:
         trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
         tokenizer.train_from_iterator(texts, trainer)
@@ -71,12 +72,12 @@ def _wrapped(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
     )
 
 
-def _tokenizer(model: Any) -> Tokenizer:
+def _tokenizer(model: Any, newswire: bool) -> Tokenizer:
     """Words start with '▁' and punctuation stands alone, so that decoding puts every space where it was."""
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    )
+    plain = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    coarse = [normalizers.Lowercase(), normalizers.Replace(Regex(r"\d"), "#")] if newswire else []
+    tokenizer.normalizer = normalizers.Sequence([*plain, *coarse])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation("isolated")]
     )
@@ -99,8 +100,8 @@ def build(config: TrainSeq2SeqConfig, victim: VictimConfig, texts: Sequence[str]
         BadInput: a model, sizes or a vocabulary that can't be.
     """
     if victim.model_name_or_path is None:
-        only = config.tokenizer == "word"
-        tokenizer: Any = train_tokenizer(texts, config.vocab_size, config.max_length, words_only=only)
+        kind = {"words_only": config.tokenizer == "word", "newswire": config.newswire}
+        tokenizer: Any = train_tokenizer(texts, config.vocab_size, config.max_length, **kind)
         vectors = read_word_vectors(Path(config.word_vectors), tokenizer) if config.word_vectors else {}
         model = new_model(config, len(tokenizer), vector_size=len(next(iter(vectors.values()), [])) or None)
         if vectors:

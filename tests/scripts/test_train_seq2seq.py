@@ -92,6 +92,27 @@ def test_the_papers_lstm_word_by_word(tmp_path):
     assert json.loads((tmp_path / "attack" / "results.json").read_text())["success"]["n"] == 2
 
 
+def test_several_data_sets_are_learnt_from_together(tmp_path):
+    rows = [{"source": f"sentence number {i}", "target": f"number {i}"} for i in range(9)]
+    for name, some in (("one", rows[:6]), ("two", rows[6:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    options = ["--dataset_name", tmp_path / "one.jsonl", "--extra_datasets", tmp_path / "two.jsonl", *TINY]
+    options += ["--vocab_size", "100", "--max_steps", "1", "--newswire", "true"]
+    done = train("--output_dir", tmp_path / "model", *options)
+    assert done.returncode == 2 and "'test', is what is learnt from" in done.stderr, "one file holds one split"
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "one.jsonl").rename(folder / "train.jsonl")
+    (folder / "test.jsonl").write_text(json.dumps({"source": "a sentence", "target": "none"}) + "\n")
+    options[1] = folder
+    done = train("--output_dir", tmp_path / "model", *options)
+    assert done.returncode == 0, done.stderr
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert tokenizer.unk_token_id not in tokenizer("SENTENCE number 8").input_ids
+
+
 def test_a_finished_training_is_left_alone(trained):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     done = train("--output_dir", trained, *TINY)

@@ -55,6 +55,15 @@ def test_a_word_level_tokenizer_knows_the_most_frequent_words_only():
             assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True) == text
 
 
+@pytest.mark.parametrize("words_only", [True, False])
+def test_newswire_is_read_in_lower_case_and_with_sharps_for_digits(words_only):
+    texts = ["In 1987 Reuters said 3.5 pct", "prices rose ## pct"]
+    tokenizer = training.train_tokenizer(texts, 60, 64, words_only=words_only, newswire=True)
+    ids = [tokenizer(text).input_ids for text in ("in ### REUTERS Said 9.2", "In 204 reuters said #.#")]
+    assert ids[0] == ids[1]
+    assert tokenizer.decode(tokenizer(texts[0]).input_ids, skip_special_tokens=True) == "in #### reuters said #.# pct"
+
+
 def test_an_unknown_piece_is_not_learnt():
     tokenizer = training.train_tokenizer(["a a b c"], 5, 64, words_only=True)
     pair = training.Pairs(tokenizer, [Example(0, "a x b", "b x a")])[0]
