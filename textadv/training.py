@@ -1,4 +1,4 @@
-"""What a new victim is made of: tokenizer, model, training pairs, score, model card."""
+"""What a new victim, or a new language model, is made of: tokenizer, model, training rows, score, model card."""
 
 import math
 from collections import Counter
@@ -13,15 +13,18 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch.utils.data import Dataset
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BartConfig,
+    GPT2Config,
+    LlamaConfig,
     MarianConfig,
     PreTrainedTokenizerFast,
     T5Config,
 )
 
-from textadv.configs import BadInput, TrainSeq2SeqConfig, VictimConfig
+from textadv.configs import BadInput, TrainLMConfig, TrainSeq2SeqConfig, VictimConfig
 from textadv.types import Example
 
 SPECIAL = PAD, UNK, EOS = ["<pad>", "<unk>", "</s>"]  # ids 0, 1, 2
