@@ -154,7 +154,7 @@ class TrainingConfig:
     config_name: str | None = field(
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
-    vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model's vocabulary, of all texts that it reads"})
+    vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, of both languages together"})
     max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "its layers, of an encoder and a decoder each"})

@@ -1,4 +1,4 @@
-"""What a new victim, or a new language model, is made of: tokenizer, model, training rows, score, model card."""
+"""What a new victim is made of: tokenizer, model, training pairs, score, model card."""
 
 import math
 from collections import Counter
@@ -13,18 +13,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch.utils.data import Dataset
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BartConfig,
-    GPT2Config,
-    LlamaConfig,
     MarianConfig,
     PreTrainedTokenizerFast,
     T5Config,
 )
 
-from textadv.configs import BadInput, TrainLMConfig, TrainSeq2SeqConfig, VictimConfig
+from textadv.configs import BadInput, TrainSeq2SeqConfig, VictimConfig
 from textadv.types import Example
 
 SPECIAL = PAD, UNK, EOS = ["<pad>", "<unk>", "</s>"]  # ids 0, 1, 2
@@ -217,17 +214,27 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, floa
     return {"value": value, "low": min(float(low), 100.0), "high": min(float(high), 100.0), "n": n}
 
 
-def model_card(model: Any, *, dataset: str, split: str, score: dict[str, Any], command: str) -> str:
-    """The README.md of a trained model; `dataset` is a Hub id, or a name."""
+def model_card(
+    model: Any,
+    *,
+    dataset: str,
+    split: str,
+    score: dict[str, Any],
+    command: str,
+    task: str = "translation",
+    metric: str = "sacrebleu",
+    title: str = "BLEU",
+) -> str:
+    """The README.md of a trained model; `dataset` is a Hub id, or a name, `title` the metric's."""
     from huggingface_hub import EvalResult, ModelCardData
 
     name = type(model).__name__
     result = EvalResult(
-        task_type="translation",
+        task_type=task,
         dataset_type=dataset,
         dataset_name=dataset,
         dataset_split=split,
-        metric_type="sacrebleu",
+        metric_type=metric,
         metric_value=round(score["value"], 2),
     )
     data = ModelCardData(
@@ -235,17 +242,17 @@ def model_card(model: Any, *, dataset: str, split: str, score: dict[str, Any], c
         tags=["textadv"],
         model_name=name,
         eval_results=[result],
-        metrics=["sacrebleu"],
+        metrics=[metric],
     )
     interval = f"{score['value']:.1f} (95 % interval {score['low']:.1f} to {score['high']:.1f})"
+    beams = f", with\n{model.generation_config.num_beams} beams" if task == "translation" else ""
     return f"""---
 {data.to_yaml()}
 ---
 
 # {name} of {model.num_parameters() / 1e6:.2f} million parameters, trained on {dataset}
 
-BLEU {interval} on {score["n"]} sentences of the split `{split}`, with
-{model.generation_config.num_beams} beams. Made by
+{title} {interval} on {score["n"]} sentences of the split `{split}`{beams}. Made by
 
 ```
 {command}

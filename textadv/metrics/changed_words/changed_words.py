@@ -3,7 +3,7 @@
 `changed_words` is the mean number over sentences, `changed_share` all changed words over all words of the originals;
 `changed_words_each` and `changed_share_each` are the figures of each sentence. Words, punctuation marks among them,
 are those of `textadv.words`. With equal numbers of words, as after substitutions, positions that differ count
-(Cheng et al., Seq2Sick, AAAI 2020, section 4); otherwise the least number of words to substitute, add or drop
+(Cheng et al., Seq2Sick, AAAI 2020); otherwise the least number of words to substitute, add or drop
 (Levenshtein, 1966), so that a share may be above 1. The share of an empty original is 0, or NaN if words were added.
 """
 

@@ -2,7 +2,7 @@
 (original).
 
 `input_bleu`, 0 to 1, is the mean over sentences of the paper's "exponential average over BLEU 1, 2, 3, 4" (Cheng et
-al., Seq2Sick, AAAI 2020, section 4; Papineni et al., ACL 2002): not smoothed, on the words of `textadv.words`.
+al., Seq2Sick, AAAI 2020; Papineni et al., ACL 2002): not smoothed, on the words of `textadv.words`.
 `sacrebleu`, 0 to 100, is sacreBLEU's corpus BLEU (Post, WMT 2018). `input_bleus` and `sacrebleus` are the figures of
 each sentence; sacreBLEU's are smoothed, and by the n-grams that a short sentence has. An empty sentence scores 0.
 """

@@ -1,9 +1,9 @@
 """Whether adversarial sentences (`predictions`) keep the sentiment of the originals (`references`).
 
 `sentiment_agreement` is the share of pairs to which a classifier gives the same label, `agreements` 1.0 or 0.0 for
-each pair. Cheng et al. (Seq2Sick, AAAI 2020, section 4) report that sentiment changed in 2.2 % of 500 sentences, an
-agreement of 0.978. `model_id` is any text classifier of transformers with two labels or more, by Hub id or folder.
-Sentences are cut at what the classifier takes.
+each pair. Cheng et al. (Seq2Sick, AAAI 2020) found another sentiment in 2.2 % of 500 sentences of DUC2003, by an
+online service: an agreement of 0.978. `model_id` is any text classifier of transformers with two labels or more, by
+Hub id or folder. Sentences are cut at what the classifier takes.
 """
 
 import datasets
@@ -50,7 +50,7 @@ def _classifier(model_id):
         model = AutoModelForSequenceClassification.from_pretrained(model_id, dtype=torch.float32).eval()
         tokenizer = AutoTokenizer.from_pretrained(model_id)
     except (OSError, ValueError) as error:
-        raise BadInput(f"{model_id} is no text classifier that can be loaded; check its name or the network") from error
+        raise BadInput(f"{model_id} is no text classifier that can be loaded; check name and network") from error
     if model.config.num_labels < 2:
         raise BadInput(f"{model_id} has one label and can't disagree; give a classifier with two or more")
     if tokenizer.pad_token is None:  # decoders classify by the last piece that isn't padding

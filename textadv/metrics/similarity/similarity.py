@@ -45,4 +45,4 @@ def _encoder(model_id, device):
     try:
         return SentenceTransformer(model_id, device=str(device))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{model_id} is no sentence encoder that can be loaded; check its name or the network") from error
+        raise BadInput(f"{model_id} is no sentence encoder that can be loaded; check name and network") from error

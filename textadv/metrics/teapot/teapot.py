@@ -1,4 +1,4 @@
-"""TEAPOT's success (Michel et al., NAACL 2019, section 2): does the attack destroy more of the output than of the input?
+"""TEAPOT's success (Michel et al., NAACL 2019): does an attack destroy more of the output than of the input?
 
 With chrF, 0 to 1, as the score s, source x and adversarial source x^, reference y, outputs y_M and y^_M,
     s_src = s(x^, x),   d_tgt = max(0, (s(y_M, y) - s(y^_M, y)) / s(y_M, y)),   0 where s(y_M, y) = 0,
