@@ -10,85 +10,11 @@ out. The command of each row is printed below its table: no figure without one.
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from _tables import TABLES, Table
+
 ROOT = Path(__file__).parent.parent
-ATTACK = (
-    "accelerate launch scripts/seq2sick.py --model_name_or_path runs/multi30k-marian "
-    "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de --split test"
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: what it says, the options of its run, and the paper's figures beside it."""
-
-    label: str
-    cell: str  # folder of its results.json
-    options: str
-    paper: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows that are run by one command with other options."""
-
-    package: str
-    name: str
-    command: str
-    rows: tuple[Row, ...]
-
-
-def goal_options(goal: str) -> str:
-    """`non_overlapping`, or `keywords-N`."""
-    name, _, count = goal.partition("-")
-    return f"--goal {name}" + (f" --num_keywords {count}" if count else "")
-
-
-GOALS = {
-    "non_overlapping": "non-overlap",
-    "keywords-1": "1 keyword",
-    "keywords-2": "2 keywords",
-    "keywords-3": "3 keywords",
-}
-SENTENCES = {"non_overlapping": 500, "keywords-1": 500, "keywords-2": 256, "keywords-3": 256}
-PAPER = {
-    "non_overlapping": "89.4 %, 3.5, 0.349",
-    "keywords-1": "100.0 %, 1.8, 0.705",
-    "keywords-2": "91.0 %, 4.0, 0.303",
-    "keywords-3": "69.6 %, 5.3, 0.205",
-}
-PARTS = {
-    "all": ("gradient search, refinement, restoration (default)", ""),
-    "gradient": ("gradient search alone", "--refine false --restore false"),
-    "gradient_restored": ("gradient search and restoration", "--refine false"),
-    "refinement": ("refinement and restoration", "--steps 0"),
-    "paper": ("`--variant paper`", "--variant paper"),
-    "released": ("`--variant released`", "--variant released"),
-    "english": ("default, English words only", "--source_corpus dataset"),
-}
-TABLES = (
-    Table(
-        "textadv",
-        "multi30k",
-        ATTACK,
-        tuple(
-            Row(GOALS[goal], goal, f"--max_samples {SENTENCES[goal]} {goal_options(goal)}", PAPER[goal])
-            for goal in GOALS
-        ),
-    ),
-    Table(
-        "textadv",
-        "parts",
-        ATTACK + " --max_samples 60",
-        tuple(
-            Row(f"{GOALS[goal]}: {label}", f"{goal}.{part}", f"{goal_options(goal)} {options}".strip())
-            for goal in GOALS
-            for part, (label, options) in PARTS.items()
-        ),
-    ),
-)
 
 
 def main() -> int:
@@ -96,6 +22,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
+    stale = write(check=check)
+    if check and stale:
+        print(f"not what the results say: {', '.join(stale)}; run python scripts/build_tables.py", file=sys.stderr)
+    return int(check and bool(stale))
+
+
+def write(*, check: bool = False) -> list[str]:
+    """Brings every table up to date, or only looks if `check`; returns the names of those that weren't."""
     stale = []
     for table in TABLES:
         readme = ROOT / table.package / "README.md"
@@ -105,9 +39,7 @@ def main() -> int:
             stale.append(f"{readme.relative_to(ROOT)}: {table.name}")
             if not check:
                 readme.write_text(new, encoding="utf-8")
-    if check and stale:
-        print(f"not what the results say: {', '.join(stale)}; run python scripts/build_tables.py", file=sys.stderr)
-    return int(check and bool(stale))
+    return stale
 
 
 def replaced(text: str, name: str, table: str) -> str:

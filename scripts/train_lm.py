@@ -22,6 +22,7 @@ split that is scored. The same command again goes on from the last checkpoint. T
 card, ready for `--perplexity_model`, results.json (perplexity), manifest.json and checkpoint-N/.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def main(arguments: TrainArguments, data: DataConfig, config: TrainLMConfig) -> 
     from textadv.data import texts_fingerprint
 
     folder = writable_folder(arguments.output_dir)
-    train = column(data, config.train_split, config.side, arguments.max_samples)
+    learnt = [data, *(replace(data, dataset_name=name, dataset_config_name=None) for name in config.extra_datasets)]
+    train = [text for one in learnt for text in column(one, config.train_split, config.side, arguments.max_samples)]
     test = column(data, data.split, config.side, config.max_eval_samples)
     if train[: len(test)] == test:
         raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
@@ -47,11 +49,9 @@ def main(arguments: TrainArguments, data: DataConfig, config: TrainLMConfig) -> 
         if options.process_index == 0:
             from textadv.lm_training import score
 
-            found = score(model, tokenizer, test)
-            card = {"task": "text-generation", "metric": "perplexity", "title": "Perplexity"}
-            save(folder, model, tokenizer, data, "perplexity", found, **card)
+            save(folder, model, tokenizer, data, {"perplexity": score(model, tokenizer, test)})
     if options.process_index == 0:
-        tell(folder, arguments, "perplexity", "perplexity")
+        tell(folder, arguments)
 
 
 def column(data: DataConfig, split: str, side: str, most: int | None) -> list[str]:

@@ -11,6 +11,12 @@ A Transformer for Multi30k, on one GPU:
         --dataset_name bentrevett/multi30k --source_column en --target_column de --vocab_size 6000 \\
         --d_model 256 --num_layers 3 --ffn_dim 768 --dropout 0.2 --num_train_epochs 8 --learning_rate 1.5e-3
 
+The LSTM of the Seq2Sick paper, word by word, for the same data:
+
+    accelerate launch scripts/train_seq2seq.py --output_dir runs/multi30k-lstm --architecture lstm --tokenizer word \\
+        --dataset_name bentrevett/multi30k --source_column en --target_column de --vocab_size 16000 \\
+        --d_model 500 --num_layers 2 --dropout 0.3 --num_train_epochs 10 --learning_rate 1e-3
+
 Fine-tune a model of the Hub and push the result:
 
     accelerate launch scripts/train_seq2seq.py --output_dir runs/t5 --model_name_or_path google-t5/t5-small \\
@@ -19,7 +25,7 @@ Fine-tune a model of the Hub and push the result:
 
 A new model is trained unless --model_name_or_path names one. --split is the split that is scored. The same
 command again goes on from the last checkpoint. The folder holds the model with its card, ready for
-`--model_name_or_path` elsewhere, results.json (BLEU), manifest.json and checkpoint-N/.
+`--model_name_or_path` elsewhere, results.json (BLEU and ROUGE-L), manifest.json and checkpoint-N/.
 """
 
 import json
@@ -42,7 +48,9 @@ class TrainArguments:
 
     output_dir: str | None = field(default=None, metadata={"help": "default: runs/<script>"})
     seed: int = field(default=0, metadata={"help": "seed of all randomness"})
-    max_samples: int | None = field(default=None, metadata={"help": "learn from the first so many; default: all"})
+    max_samples: int | None = field(
+        default=None, metadata={"help": "learn from the first so many of each data set; default: all"}
+    )
     report_to: Literal["none", "tensorboard"] = field(default="none", metadata={"help": "where the loss goes too"})
     push_to_hub: bool = field(default=False, metadata={"help": "publish the finished model"})
     hub_model_id: str | None = field(default=None, metadata={"help": "its name there; default: the folder's"})
@@ -58,7 +66,9 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
     from textadv.data import dataset_fingerprint, load_examples
 
     folder = writable_folder(arguments.output_dir)
-    train = load_examples(replace(data, split=config.train_split), max_samples=arguments.max_samples)
+    learnt = [replace(data, split=config.train_split)]
+    learnt += [replace(learnt[0], dataset_name=name, dataset_config_name=None) for name in config.extra_datasets]
+    train = [example for one in learnt for example in load_examples(one, max_samples=arguments.max_samples)]
     test = load_examples(data, max_samples=config.max_eval_samples)
     if train[0].reference is None:
         raise BadInput("training needs references; name their --target_column")
@@ -69,11 +79,11 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
     if begin(folder, options, [arguments, data, victim, config], fingerprint):
         model, tokenizer = fit(folder, options, victim, config, train)
         if options.process_index == 0:
-            from textadv.training import score
+            from textadv.scoring import score
 
-            save(folder, model, tokenizer, data, "bleu", score(model, tokenizer, test, victim.source_prefix))
+            save(folder, model, tokenizer, data, score(model, tokenizer, test, victim.source_prefix))
     if options.process_index == 0:
-        tell(folder, arguments, "bleu", "BLEU")
+        tell(folder, arguments)
 
 
 def begin(folder: Path, options: Any, configs: list[Any], fingerprint: dict[str, str]) -> bool:
@@ -93,10 +103,13 @@ def begin(folder: Path, options: Any, configs: list[Any], fingerprint: dict[str,
     return not finished
 
 
-def tell(folder: Path, arguments: TrainArguments, metric: str, title: str) -> None:
-    """Prints the score of a finished training, and publishes it if that is asked for."""
-    score = json.loads((folder / "results.json").read_text())[metric]
-    print(title + " {value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences: ".format(**score) + str(folder))
+def tell(folder: Path, arguments: TrainArguments) -> None:
+    """Prints the scores of a finished training, and publishes it if that is asked for."""
+    from textadv.training import METRICS
+
+    for name, score in json.loads((folder / "results.json").read_text()).items():
+        print(METRICS[name][1], "{value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**score))
+    print(f"the model is in {folder}")
     if arguments.push_to_hub:
         print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
 
@@ -149,23 +162,18 @@ def fit(
     return model, tokenizer
 
 
-def save(
-    folder: Path, model: Any, tokenizer: Any, data: DataConfig, metric: str, score: dict[str, Any], **card: str
-) -> None:
-    """Model, tokenizer, card and score; results.json comes last, and says that the training is finished.
-
-    `card` is what else `training.model_card` should know.
-    """
-    from textadv import training
+def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dict[str, Any]) -> None:
+    """Model, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
+    from textadv.training import model_card
 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     name = data.dataset_name or "embedded-grammar"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    text = training.model_card(model, dataset=name, split=data.split, score=score, command=command, **card)
-    (folder / "README.md").write_text(text, encoding="utf-8")
-    write_json(folder / "results.json", {metric: score})
+    card = model_card(model, dataset=name, split=data.split, scores=scores, command=command)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_json(folder / "results.json", scores)
 
 
 def push(folder: Path, name: str) -> str:

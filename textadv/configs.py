@@ -64,7 +64,10 @@ class Seq2SickConfig:
     )
     steps: int = field(default=30, metadata={"help": "projected-gradient steps"})
     step_size: float = field(default=16.0, metadata={"help": "how far a step moves the word of largest gradient"})
-    lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the group lasso"})
+    penalty: Literal["group_lasso", "l2"] = field(
+        default="group_lasso", metadata={"help": "R of (3.4); l2, which changes most words, is for the ablation"}
+    )
+    lasso: float = field(default=0.1, metadata={"help": "lambda_1 of (3.4), weight of the penalty"})
     gradient_regularization: float = field(
         default=0.1, metadata={"help": "lambda_2 of (3.4), weight of the distance to the nearest piece"}
     )
@@ -151,15 +154,26 @@ class TrainingConfig:
     """What every training takes: data, sizes of a new model, the Trainer's options."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    extra_datasets: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more data sets with the same columns, whose --train_split is learnt from too"},
+    )
+    tokenizer: Literal["subword", "word"] = field(
+        default="subword", metadata={"help": "pieces of a new model: subwords, or whole words and nothing else"}
+    )
+    newswire: bool = field(
+        default=False,
+        metadata={"help": "a new model reads and writes lower case, and '#' for every digit, as is usual for Gigaword"},
+    )
     config_name: str | None = field(
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, of both languages together"})
     max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
-    num_layers: int = field(default=2, metadata={"help": "its layers, of an encoder and a decoder each"})
-    num_heads: int = field(default=4, metadata={"help": "attention heads of each layer"})
-    ffn_dim: int = field(default=256, metadata={"help": "width of the feed-forward part of each layer"})
+    num_layers: int = field(default=2, metadata={"help": "layers of a new model, of encoder and decoder each"})
+    num_heads: int = field(default=4, metadata={"help": "attention heads of each layer, but of lstm"})
+    ffn_dim: int = field(default=256, metadata={"help": "width of their feed-forward part, but of lstm"})
     dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
@@ -189,8 +203,11 @@ class TrainSeq2SeqConfig(TrainingConfig):
     """A victim and its training. The defaults make the embedded one."""
 
     label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
-    architecture: Literal["marian", "bart", "t5"] = field(
-        default="marian", metadata={"help": "family of a new model, of the sizes above"}
+    architecture: Literal["marian", "bart", "t5", "lstm"] = field(
+        default="marian", metadata={"help": "family of a new model, of the sizes above; lstm is the paper's"}
+    )
+    word_vectors: str | None = field(
+        default=None, metadata={"help": "text file in GloVe's format that a new model's word vectors start from"}
     )
 
 

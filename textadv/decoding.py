@@ -67,7 +67,7 @@ def greedy_search(
     pad, ends = generation_config._pad_token_tensor, generation_config._eos_token_tensor
     limit = stopping_criteria.max_length - 1
     hidden, mask = model_kwargs["encoder_outputs"][0], model_kwargs["attention_mask"]
-    cache = model_kwargs.get("past_key_values")
+    cached, cache = generation_config.use_cache, model_kwargs.get("past_key_values")
     count = len(input_ids)
     outputs = input_ids.new_full((count, limit), 0 if pad is None else int(pad))
     lengths = input_ids.new_zeros(count)
@@ -79,12 +79,12 @@ def greedy_search(
         step = model(
             encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
             attention_mask=mask,
-            decoder_input_ids=written[:, -1:] if cache is not None else written,
+            decoder_input_ids=written[:, -1:] if cached else written,
             past_key_values=cache,
-            use_cache=cache is not None,
+            use_cache=cached,
         )
         logits = step.logits[:, -1].float()
-        cache = step.past_key_values if cache is not None else None
+        cache = step.past_key_values
         piece = logits_processor(written, logits).argmax(-1)
         live = ~done
         outputs[open_rows[live], t] = piece[live]

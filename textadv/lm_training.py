@@ -23,7 +23,7 @@ def build(config: TrainLMConfig, texts: Sequence[str]) -> tuple[Any, Any]:
         BadInput: a model, sizes or a vocabulary that can't be.
     """
     if config.model_name_or_path is None:
-        tokenizer: Any = new_tokenizer(texts, config.vocab_size, config.max_length)
+        tokenizer: Any = new_tokenizer(texts, config)
         model = new_model(config, len(tokenizer))
     else:
         loaded = LanguageModel.from_pretrained(config.model_name_or_path)  # refuses what is none
@@ -37,9 +37,10 @@ def build(config: TrainLMConfig, texts: Sequence[str]) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def new_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+def new_tokenizer(texts: Sequence[str], config: TrainLMConfig) -> PreTrainedTokenizerFast:
     """`training.train_tokenizer` with one token for start and end, and both around every text."""
-    tokenizer: Any = train_tokenizer(texts, vocab_size, max_length)
+    kind = {"words_only": config.tokenizer == "word", "newswire": config.newswire}
+    tokenizer: Any = train_tokenizer(texts, config.vocab_size, config.max_length, **kind)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{EOS} $A {EOS}", special_tokens=[(EOS, SPECIAL.index(EOS))]
     )

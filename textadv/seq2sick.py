@@ -121,11 +121,11 @@ def step(
     if config.variant == "fixed":
         if config.gradient_regularization:
             descent = descent + config.gradient_regularization * towards
-        delta = prox_group_lasso(delta - eta * descent, eta * config.lasso)
+        delta = shrink(delta - eta * descent, config, unit)
     else:
         if config.variant == "released":
             descent = descent + largest_entry_gradient(delta)
-        delta = prox_group_lasso(delta, eta * config.lasso) - eta * descent
+        delta = shrink(delta, config, unit) - eta * descent
     delta = delta * sources.changeable[rows][..., None]
     if config.variant == "paper":
         snapped, _ = project(delta, sources, rows)
@@ -160,10 +160,22 @@ def normalized(gradient: Tensor) -> Tensor:
     return gradient / largest.clamp(min=1e-12)[:, None, None]
 
 
+def shrink(delta: Tensor, config: Seq2SickConfig, unit: float) -> Tensor:
+    """The proximal operator of a step on the penalty R of (3.4)."""
+    if config.penalty == "l2":
+        return prox_l2(delta, config.step_size * config.lasso)
+    return prox_group_lasso(delta, config.step_size * unit * config.lasso)
+
+
 def prox_group_lasso(delta: Tensor, threshold: float) -> Tensor:
     """Each word's delta (..., d) shortened by `threshold`, or zero: argmin 1/2 |y - delta|^2 + threshold |y|."""
     norm = delta.norm(dim=-1, keepdim=True)
     return delta * (1 - threshold / norm.clamp(min=1e-12)).clamp(min=0)
+
+
+def prox_l2(delta: Tensor, weight: float) -> Tensor:
+    """argmin 1/2 |y - delta|^2 + weight/2 |y|^2: every word's delta (..., d) is shortened, none becomes zero."""
+    return delta / (1 + weight)
 
 
 def largest_entry_gradient(delta: Tensor) -> Tensor:

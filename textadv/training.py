@@ -1,4 +1,4 @@
-"""What a new victim is made of: tokenizer, model, training pairs, score, model card."""
+"""What a new victim is made of: tokenizer, model, training pairs, model card."""
 
 import math
 from collections import Counter
@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from sacrebleu.metrics.bleu import BLEU
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch.utils.data import Dataset
 from transformers import (
@@ -22,23 +20,39 @@ from transformers import (
 )
 
 from textadv.configs import BadInput, TrainSeq2SeqConfig, VictimConfig
+from textadv.models import LstmSeq2SeqConfig
 from textadv.types import Example
+from textadv.word_vectors import read_word_vectors, set_word_vectors
 
 SPECIAL = PAD, UNK, EOS = ["<pad>", "<unk>", "</s>"]  # ids 0, 1, 2
-SCORED_AT_ONCE = 64
+FAMILIES = {"marian": MarianConfig, "bart": BartConfig, "t5": T5Config, "lstm": LstmSeq2SeqConfig}
+METRICS = {  # their names on the Hub, and in print
+    "bleu": ("sacrebleu", "BLEU"),
+    "rouge_l": ("rouge", "ROUGE-L"),
+    "perplexity": ("perplexity", "Perplexity"),
+}
+IGNORED = -100  # a label that isn't learnt: transformers' convention
 
 
-def train_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Sequence[str], vocab_size: int, max_length: int, *, words_only: bool = False, newswire: bool = False
+) -> PreTrainedTokenizerFast:
     """A tokenizer of at most `vocab_size` pieces, trained on source and target texts. Deterministic.
 
     Where all words fit, every word is a piece, and anything else is spelt by character: a unigram model
-    (Kudo, ACL 2018) scored by frequency. Otherwise byte-pair merges (Sennrich et al., ACL 2016).
+    (Kudo, ACL 2018) scored by frequency. Otherwise byte-pair merges (Sennrich et al., ACL 2016). With
+    `words_only` the pieces are the most frequent words, and every other one is unknown. With `newswire`, text is
+    lower-cased and its digits become '#': the usual preprocessing of Gigaword (Rush et al., EMNLP 2015).
 
     Raises:
         BadInput: `vocab_size` doesn't even hold the characters.
     """
-    tokenizer = _tokenizer(models.BPE(unk_token=UNK))
+    tokenizer = _tokenizer(models.BPE(unk_token=UNK), newswire)
     counts = Counter(word for text in texts for word in _words(tokenizer, text))
+    if words_only:
+        kept = [*SPECIAL, *(word for word, _ in counts.most_common(vocab_size - len(SPECIAL)))]
+        tokenizer = _tokenizer(models.WordLevel({word: i for i, word in enumerate(kept)}, unk_token=UNK), newswire)
+        return _wrapped(tokenizer, max_length)
     characters = {character for word in counts for character in word}
     if len(SPECIAL) + len(characters) > vocab_size:
         needed = len(SPECIAL) + len(characters)
@@ -47,10 +61,14 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> P
     if len(SPECIAL) + len(pieces) <= vocab_size:
         log_total = math.log(counts.total())
         scored = [(piece, math.log(counts[piece] or 0.5) - log_total) for piece in pieces]
-        tokenizer = _tokenizer(models.Unigram([*((name, 0.0) for name in SPECIAL), *scored], unk_id=1))
+        tokenizer = _tokenizer(models.Unigram([*((name, 0.0) for name in SPECIAL), *scored], unk_id=1), newswire)
     else:
         trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
         tokenizer.train_from_iterator(texts, trainer)
+    return _wrapped(tokenizer, max_length)
+
+
+def _wrapped(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {EOS}", pair=f"$A {EOS} $B {EOS}", special_tokens=[(EOS, SPECIAL.index(EOS))]
     )
@@ -59,12 +77,12 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> P
     )
 
 
-def _tokenizer(model: Any) -> Tokenizer:
+def _tokenizer(model: Any, newswire: bool) -> Tokenizer:
     """Words start with '▁' and punctuation stands alone, so that decoding puts every space where it was."""
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    )
+    plain = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    coarse = [normalizers.Lowercase(), normalizers.Replace(Regex(r"\d"), "#")] if newswire else []
+    tokenizer.normalizer = normalizers.Sequence([*plain, *coarse])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation("isolated")]
     )
@@ -87,8 +105,12 @@ def build(config: TrainSeq2SeqConfig, victim: VictimConfig, texts: Sequence[str]
         BadInput: a model, sizes or a vocabulary that can't be.
     """
     if victim.model_name_or_path is None:
-        tokenizer: Any = train_tokenizer(texts, config.vocab_size, config.max_length)
-        model = new_model(config, len(tokenizer))
+        kind = {"words_only": config.tokenizer == "word", "newswire": config.newswire}
+        tokenizer: Any = train_tokenizer(texts, config.vocab_size, config.max_length, **kind)
+        vectors = read_word_vectors(Path(config.word_vectors), tokenizer) if config.word_vectors else {}
+        model = new_model(config, len(tokenizer), vector_size=len(next(iter(vectors.values()), [])) or None)
+        if vectors:
+            set_word_vectors(model, vectors)
     else:
         tokenizer, model = _pretrained(victim.model_name_or_path)
     positions = getattr(model.config, "max_position_embeddings", None) or config.max_length
@@ -116,14 +138,20 @@ def _pretrained(name: str) -> tuple[Any, Any]:
         raise BadInput(f"{name} is no encoder-decoder that can be loaded; check the name, or the network") from error
 
 
-def new_model(config: TrainSeq2SeqConfig, vocab_size: int) -> Any:
-    """A model with random weights of the sizes in `config`, or of the file that it names."""
+def new_model(config: TrainSeq2SeqConfig, vocab_size: int, vector_size: int | None = None) -> Any:
+    """A model with random weights of the sizes in `config`, or of the file that it names.
+
+    An LSTM's word vectors are `vector_size` wide; if that isn't its width, input and output have tables of their own.
+    """
     special = {"pad_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 0, "bos_token_id": None}
     if config.config_name is None:
-        if config.d_model % config.num_heads:
+        if config.architecture == "lstm":
+            sizes = _lstm_sizes(config, vector_size or config.d_model)
+        elif config.d_model % config.num_heads:
             raise BadInput(f"d_model {config.d_model} is no multiple of num_heads {config.num_heads}")
-        sizes = _t5_sizes(config) if config.architecture == "t5" else _bart_sizes(config)
-        family = {"marian": MarianConfig, "bart": BartConfig, "t5": T5Config}[config.architecture]
+        else:
+            sizes = _t5_sizes(config) if config.architecture == "t5" else _bart_sizes(config)
+        family = FAMILIES[config.architecture]
         return AutoModelForSeq2SeqLM.from_config(family(vocab_size=vocab_size, **sizes, **special))
     try:
         model_config = AutoConfig.from_pretrained(config.config_name)
@@ -134,6 +162,18 @@ def new_model(config: TrainSeq2SeqConfig, vocab_size: int) -> Any:
         return AutoModelForSeq2SeqLM.from_config(model_config)
     except (OSError, ValueError) as error:
         raise BadInput(f"{config.config_name} configures no encoder-decoder; give the config.json of one") from error
+
+
+def _lstm_sizes(config: TrainSeq2SeqConfig, vector_size: int) -> dict[str, Any]:
+    if config.d_model % 2:
+        raise BadInput(f"d_model {config.d_model} must be even: half of it for each direction of the encoder")
+    return {
+        "d_model": config.d_model,
+        "embedding_size": vector_size,
+        "tie_word_embeddings": vector_size == config.d_model,
+        "num_layers": config.num_layers,
+        "dropout": config.dropout,
+    }
 
 
 def _bart_sizes(config: TrainSeq2SeqConfig) -> dict[str, Any]:
@@ -162,12 +202,17 @@ def _t5_sizes(config: TrainSeq2SeqConfig) -> dict[str, Any]:
 
 
 class Pairs(Dataset):
-    """Training pairs: pieces of source and target, both cut to the tokenizer's limit."""
+    """Training pairs: pieces of source and target, both cut to the tokenizer's limit.
+
+    An unknown piece of a target is no label: a victim that learnt to write it would say nothing.
+    """
 
     def __init__(self, tokenizer: Any, examples: Sequence[Example], prefix: str = "") -> None:
         sources = [prefix + example.source for example in examples]
         targets = [example.reference or "" for example in examples]
         self.rows = tokenizer(sources, text_target=targets, truncation=True)
+        unknown = tokenizer.unk_token_id
+        self.rows["labels"] = [[IGNORED if i == unknown else i for i in row] for row in self.rows["labels"]]
 
     def __len__(self) -> int:
         return len(self.rows["input_ids"])
@@ -182,77 +227,44 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(folder / f"checkpoint-{max(steps)}") if steps else None
 
 
-@torch.no_grad()
-def score(model: Any, tokenizer: Any, examples: Sequence[Example], prefix: str = "") -> dict[str, float | int]:
-    """`bleu` of the model's own decoding of the sources against the references; empty sources included."""
-    model.eval()
-    outputs: list[str] = []
-    for first in range(0, len(examples), SCORED_AT_ONCE):
-        sources = [prefix + example.source for example in examples[first : first + SCORED_AT_ONCE]]
-        batch = tokenizer(sources, truncation=True, padding=True, return_tensors="pt").to(model.device)
-        pieces = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        outputs += [text.strip() for text in tokenizer.batch_decode(pieces, skip_special_tokens=True)]
-    return bleu(outputs, [example.reference or "" for example in examples])
-
-
-def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float | int]:
-    """sacreBLEU's corpus BLEU, 0 to 100, with its 95 % bootstrap interval over sentences.
-
-    Source: Koehn, EMNLP 2004. Raises ValueError for no sentences.
-    """
-    if not hypotheses:
-        raise ValueError("BLEU of no sentences")
-    value = min(BLEU().corpus_score(hypotheses, [list(references)]).score, 100.0)  # not 100.00000000000004
-    counter = BLEU(effective_order=True)  # this changes a sentence's score, not its counts
-    scores = [counter.sentence_score(h, [r]) for h, r in zip(hypotheses, references, strict=True)]
-    statistics = np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores])  # (n, 10)
-    n = len(scores)
-    generator = np.random.default_rng(0)
-    samples = [statistics[generator.integers(n, size=n)].sum(axis=0).tolist() for _ in range(1000)]
-    resampled = [BLEU.compute_bleu(s[:4], s[4:8], s[8], s[9], smooth_method="exp").score for s in samples]
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return {"value": value, "low": min(float(low), 100.0), "high": min(float(high), 100.0), "n": n}
-
-
-def model_card(
-    model: Any,
-    *,
-    dataset: str,
-    split: str,
-    score: dict[str, Any],
-    command: str,
-    task: str = "translation",
-    metric: str = "sacrebleu",
-    title: str = "BLEU",
-) -> str:
-    """The README.md of a trained model; `dataset` is a Hub id, or a name, `title` the metric's."""
+def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], command: str) -> str:
+    """The README.md of a trained model; `dataset` is a Hub id, or a name, `scores` are its results.json."""
     from huggingface_hub import EvalResult, ModelCardData
 
     name = type(model).__name__
-    result = EvalResult(
-        task_type=task,
-        dataset_type=dataset,
-        dataset_name=dataset,
-        dataset_split=split,
-        metric_type=metric,
-        metric_value=round(score["value"], 2),
-    )
+    is_pair = model.config.is_encoder_decoder
+    results = [
+        EvalResult(
+            task_type="text2text-generation" if is_pair else "text-generation",
+            dataset_type=dataset,
+            dataset_name=dataset,
+            dataset_split=split,
+            metric_type=METRICS[measure][0],
+            metric_name=METRICS[measure][1],
+            metric_value=round(score["value"], 2),
+        )
+        for measure, score in scores.items()
+    ]
     data = ModelCardData(
         library_name="transformers",
         tags=["textadv"],
         model_name=name,
-        eval_results=[result],
-        metrics=[metric],
+        eval_results=results,
+        metrics=[METRICS[measure][0] for measure in scores],
     )
-    interval = f"{score['value']:.1f} (95 % interval {score['low']:.1f} to {score['high']:.1f})"
-    beams = f", with\n{model.generation_config.num_beams} beams" if task == "translation" else ""
+    said = " and ".join(
+        f"{METRICS[measure][1]} {{value:.1f}} (95 % interval {{low:.1f}} to {{high:.1f}})".format(**score)
+        for measure, score in scores.items()
+    )
+    count = next(iter(scores.values()))["n"]
+    beams = f", with\n{model.generation_config.num_beams} beams" if is_pair else ""
     return f"""---
 {data.to_yaml()}
 ---
 
 # {name} of {model.num_parameters() / 1e6:.2f} million parameters, trained on {dataset}
 
-{title} {interval} on {score["n"]} sentences of the split `{split}`{beams}. Made by
+{said} on {count} sentences of the split `{split}`{beams}. Made by
 
 ```
 {command}

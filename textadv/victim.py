@@ -54,6 +54,7 @@ class Victim:
         """
         from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
+        import textadv.models  # noqa: F401  (registers them)
         from textadv.data import EMBEDDED_VICTIM
 
         name = config.model_name_or_path or str(EMBEDDED_VICTIM)

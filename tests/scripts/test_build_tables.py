@@ -4,6 +4,7 @@ import json
 
 import build_tables
 import pytest
+from _tables import Row, Table
 
 
 def test_the_readmes_are_up_to_date(monkeypatch, capsys):
@@ -14,9 +15,9 @@ def test_the_readmes_are_up_to_date(monkeypatch, capsys):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package with a README and the results of one of two rows."""
-    rows = (build_tables.Row("one", "a", "--x 1", "90 %"), build_tables.Row("two", "b", "--x 2"))
+    rows = (Row("one", "a", "--x 1", "90 %"), Row("two", "b", "--x 2"))
     monkeypatch.setattr(build_tables, "ROOT", tmp_path)
-    monkeypatch.setattr(build_tables, "TABLES", (build_tables.Table("package", "t", "run", rows),))
+    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "run", rows),))
     folder = tmp_path / "package" / "results" / "t" / "a"
     folder.mkdir(parents=True)
     rate, mean = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}, {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}

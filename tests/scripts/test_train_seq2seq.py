@@ -47,13 +47,70 @@ def test_the_folder_is_a_model(trained):
     assert (model.generation_config.num_beams, model.generation_config.max_new_tokens) == (2, 8)
     assert tokenizer.model_max_length == model.config.max_position_embeddings == 40
     results = json.loads((trained / "results.json").read_text())
-    assert set(results["bleu"]) == {"value", "low", "high", "n"} and results["bleu"]["n"] == 4
+    assert set(results) == {"bleu", "rouge_l"}
+    for score in results.values():
+        assert set(score) == {"value", "low", "high", "n"} and score["n"] == 4
     manifest = json.loads((trained / "manifest.json").read_text())
     assert manifest["config"]["max_steps"] == 4 and set(manifest["fingerprint"]) == {"train", "test"}
     card = (trained / "README.md").read_text()
     assert "--max_steps 4" in card and "type: sacrebleu" in card
     assert {path.name for path in trained.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-4"}
     assert not list(trained.glob("*.bin"))  # no pickle among what is published
+
+
+def test_the_papers_lstm_word_by_word(tmp_path):
+    """It starts from given vectors, stops and resumes, and is loaded by its folder elsewhere."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("man 0.1 0.2 0.3 0.4\nwoman 0.4 0.3 0.2 0.1\n")
+    folder = tmp_path / "lstm"
+    options = [
+        "--output_dir",
+        folder,
+        *TINY,
+        "--architecture",
+        "lstm",
+        "--tokenizer",
+        "word",
+        "--word_vectors",
+        vectors,
+    ]
+    done = train(*options)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["model_type"], config["embedding_size"], config["d_model"]) == ("lstm_seq2seq", 4, 8)
+    (folder / "results.json").unlink()
+    before = load_file(folder / "model.safetensors")
+    assert train(*options).returncode == 0
+    after = load_file(folder / "model.safetensors")
+    assert all((before[name] == after[name]).all() for name in before)
+    attack = [sys.executable, ROOT / "scripts" / "seq2sick.py", "--model_name_or_path", folder, "--max_samples", "2"]
+    attack += ["--output_dir", tmp_path / "attack", "--steps", "1", "--refine_rounds", "1", "--max_new_tokens", "6"]
+    done = subprocess.run(
+        attack, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "attack" / "results.json").read_text())["success"]["n"] == 2
+
+
+def test_several_data_sets_are_learnt_from_together(tmp_path):
+    rows = [{"source": f"sentence number {i}", "target": f"number {i}"} for i in range(9)]
+    for name, some in (("one", rows[:6]), ("two", rows[6:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    options = ["--dataset_name", tmp_path / "one.jsonl", "--extra_datasets", tmp_path / "two.jsonl", *TINY]
+    options += ["--vocab_size", "100", "--max_steps", "1", "--newswire", "true"]
+    done = train("--output_dir", tmp_path / "model", *options)
+    assert done.returncode == 2 and "'test', is what is learnt from" in done.stderr, "one file holds one split"
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "one.jsonl").rename(folder / "train.jsonl")
+    (folder / "test.jsonl").write_text(json.dumps({"source": "a sentence", "target": "none"}) + "\n")
+    options[1] = folder
+    done = train("--output_dir", tmp_path / "model", *options)
+    assert done.returncode == 0, done.stderr
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert tokenizer.unk_token_id not in tokenizer("SENTENCE number 8").input_ids
 
 
 def test_a_finished_training_is_left_alone(trained):

@@ -40,14 +40,16 @@ def test_every_architecture_learns(architecture, tmp_path):
 
 
 def test_a_row_begins_and_ends_with_the_token_for_it():
-    tokenizer = lm_training.new_tokenizer(TEXTS, 1000, 32)
+    tokenizer = lm_training.new_tokenizer(TEXTS, TrainLMConfig(max_length=32))
     end = tokenizer.eos_token_id
     row = lm_training.Texts(tokenizer, [TEXTS[0]])[0]["input_ids"]
     assert row[0] == row[-1] == end == tokenizer.bos_token_id and row.count(end) == 2
     assert tokenizer(TEXTS[0])["input_ids"] == row
     assert tokenizer.decode(row, skip_special_tokens=True) == TEXTS[0]
-    short = lm_training.new_tokenizer(TEXTS, 1000, 4)
+    short = lm_training.new_tokenizer(TEXTS, TrainLMConfig(max_length=4))
     assert lm_training.Texts(short, [TEXTS[0]])[0]["input_ids"] == row[:4]
+    coarse = lm_training.new_tokenizer(TEXTS, TrainLMConfig(tokenizer="word", newswire=True))
+    assert coarse("☃ " + TEXTS[0].upper())["input_ids"][1:3] == [coarse.unk_token_id, coarse(TEXTS[0])["input_ids"][1]]
 
 
 def test_a_model_to_go_on_from(tmp_path):

@@ -15,7 +15,7 @@ from textadv.confirmation import Confirmation
 from textadv.goals import NonOverlapping, TargetedKeywords
 from textadv.refinement import loss_and_gradient
 from textadv.released import ReleasedKeywords, ReleasedNonOverlapping
-from textadv.seq2sick import SearchState, prox_group_lasso
+from textadv.seq2sick import SearchState, prox_group_lasso, prox_l2
 from textadv.types import CountedVictim, Example
 from textadv.vocabulary import Vocabulary
 
@@ -138,6 +138,20 @@ def test_projection_and_the_gradient_of_the_regularization(setting, size):
         expected[..., axis] = (distances(setting, delta + moved) - distances(setting, delta - moved)) / (2 * step)
     torch.testing.assert_close(towards, expected, rtol=0, atol=1e-6)
     assert towards.norm(dim=-1)[sources.changeable].min() > 0.99
+
+
+def test_the_l2_penalty_shortens_every_word_and_zeroes_none(setting):
+    delta, weight = torch.tensor([0.3, -2.0, 1.0], dtype=torch.double), 0.7
+    found = prox_l2(delta, weight).numpy()
+    best = scipy.optimize.minimize(
+        lambda y: 0.5 * ((y - delta.numpy()) ** 2).sum() + weight / 2 * (y**2).sum(), np.zeros(3)
+    )
+    np.testing.assert_allclose(found, best.x, atol=1e-6)
+    moved = setting.delta(1.5)
+    gradient = setting.gradient(moved, "fixed")
+    eta = 2.0 * setting.unit
+    found = setting.step(moved, "fixed", gradient_regularization=0.0, penalty="l2")
+    torch.testing.assert_close(found, (moved - eta * gradient) / (1 + 2.0 * 0.3), rtol=0, atol=1e-9)
 
 
 def test_words_that_have_not_moved_stay_whether_they_are_allowed_or_not(setting):

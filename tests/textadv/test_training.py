@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import sacrebleu
 import torch
 
 from textadv import training
@@ -42,12 +41,42 @@ def test_words_are_single_pieces_where_they_fit():
     assert sum(len(small(word).input_ids) == 2 for word in common) >= 45
 
 
+def test_a_word_level_tokenizer_knows_the_most_frequent_words_only():
+    counts = Counter(word for text in TEXTS for word in words(text))
+    tokenizer = training.train_tokenizer(TEXTS, 43, 64, words_only=True)
+    kept = {piece.removeprefix("▁") for piece in tokenizer.get_vocab()} - {"<pad>", "<unk>", "</s>"}
+    assert len(tokenizer) == 43
+    assert min(counts[word] for word in kept) >= max(count for word, count in counts.items() if word not in kept)
+    for text in TEXTS[:50]:
+        expected = [word if word in kept else "<unk>" for word in words(text)]
+        pieces = tokenizer.convert_ids_to_tokens(tokenizer(text).input_ids)
+        assert [piece.removeprefix("▁") for piece in pieces] == [*expected, "</s>"]
+        if "<unk>" not in expected:
+            assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True) == text
+
+
+@pytest.mark.parametrize("words_only", [True, False])
+def test_newswire_is_read_in_lower_case_and_with_sharps_for_digits(words_only):
+    texts = ["In 1987 Reuters said 3.5 pct", "prices rose ## pct"]
+    tokenizer = training.train_tokenizer(texts, 60, 64, words_only=words_only, newswire=True)
+    ids = [tokenizer(text).input_ids for text in ("in ### REUTERS Said 9.2", "In 204 reuters said #.#")]
+    assert ids[0] == ids[1]
+    assert tokenizer.decode(tokenizer(texts[0]).input_ids, skip_special_tokens=True) == "in #### reuters said #.# pct"
+
+
+def test_an_unknown_piece_is_not_learnt():
+    tokenizer = training.train_tokenizer(["a a b c"], 5, 64, words_only=True)
+    pair = training.Pairs(tokenizer, [Example(0, "a x b", "b x a")])[0]
+    a, b = (tokenizer.convert_tokens_to_ids("▁" + word) for word in "ab")
+    assert pair["input_ids"] == [a, 1, b, 2] and pair["labels"] == [b, -100, a, 2]
+
+
 def test_too_small_a_vocabulary():
     with pytest.raises(BadInput, match="vocab_size 20 is too small; the data have"):
         training.train_tokenizer(TEXTS, 20, 64)
 
 
-@pytest.mark.parametrize("architecture", ["marian", "bart", "t5"])
+@pytest.mark.parametrize("architecture", ["marian", "bart", "t5", "lstm"])
 def test_every_architecture_learns(architecture, tmp_path):
     """One step lowers the loss of its own batch, and the saved model is the same after loading."""
     torch.manual_seed(0)
@@ -68,7 +97,7 @@ def test_every_architecture_learns(architecture, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     again, _ = training.build(config, VictimConfig(model_name_or_path=str(tmp_path)), [])
     assert type(again) is type(model)
-    assert torch.equal(model.eval()(**batch).logits, again.eval()(**batch).logits)
+    torch.testing.assert_close(model.eval()(**batch).logits, again.eval()(**batch).logits, rtol=0, atol=1e-8)
 
 
 def test_sizes_from_a_file(tmp_path):
@@ -84,6 +113,8 @@ def test_sizes_from_a_file(tmp_path):
 def test_mistakes():
     with pytest.raises(BadInput, match="d_model 10 is no multiple of num_heads 4"):
         training.build(TrainSeq2SeqConfig(d_model=10), VictimConfig(), TEXTS)
+    with pytest.raises(BadInput, match="d_model 11 must be even"):
+        training.build(TrainSeq2SeqConfig(architecture="lstm", d_model=11), VictimConfig(), TEXTS)
     with pytest.raises(BadInput, match="no encoder-decoder that can be loaded"):
         training.build(TrainSeq2SeqConfig(), VictimConfig(model_name_or_path="./nothing"), TEXTS)
     with pytest.raises(BadInput, match="configures no encoder-decoder"):
@@ -106,18 +137,3 @@ def test_last_checkpoint_is_the_newest_whole_one(tmp_path):
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     (tmp_path / "checkpoint-12").mkdir()
     assert training.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-
-
-def test_bleu_is_sacrebleus_with_an_interval_around_it():
-    references = [pair["target"] for pair in generate("test", 60)]
-    hypotheses = [text.replace("Ein ", "Das ").replace("im", "in einem") for text in references]
-    measured = training.bleu(hypotheses, references)
-    assert measured["value"] == sacrebleu.corpus_bleu(hypotheses, [references]).score
-    assert measured["low"] < measured["value"] < measured["high"] <= 100 and measured["n"] == 60
-    assert measured == training.bleu(hypotheses, references)
-    half = training.bleu(hypotheses[:15], references[:15])
-    assert half["high"] - half["low"] > measured["high"] - measured["low"]  # fewer sentences, wider interval
-    perfect = training.bleu(references, references)
-    assert [round(perfect[name], 6) for name in ("value", "low", "high")] == [100, 100, 100]
-    with pytest.raises(ValueError, match="no sentences"):
-        training.bleu([], [])

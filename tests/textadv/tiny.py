@@ -12,6 +12,7 @@ import torch
 import transformers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+import textadv.models
 from textadv.configs import VictimConfig
 from textadv.victim import Victim
 
@@ -164,7 +165,7 @@ TOKENIZERS: dict[str, Callable[[Path], Any]] = {
 
 # Models -------------------------------------------------------------------------------------------------
 
-FAMILIES = ("Marian", "Pegasus", "BART", "mBART", "M2M100", "T5", "UMT5")
+FAMILIES = ("Marian", "Pegasus", "BART", "mBART", "M2M100", "T5", "UMT5", "LSTM")
 
 
 def model(family: str, vocab_size: int = 64, *, seed: int = 0, pad_id: int = 0, end_id: int = 1) -> Any:
@@ -173,7 +174,7 @@ def model(family: str, vocab_size: int = 64, *, seed: int = 0, pad_id: int = 0, 
     The output layer isn't tied to the embedding: a random model with a tied one repeats a piece for ever.
     """
     special = {"pad_token_id": pad_id, "eos_token_id": end_id, "tie_word_embeddings": False}
-    if family in ("T5", "UMT5"):
+    if family in ("T5", "UMT5", "LSTM"):
         sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2}
         special["decoder_start_token_id"] = pad_id
     else:
@@ -182,12 +183,13 @@ def model(family: str, vocab_size: int = 64, *, seed: int = 0, pad_id: int = 0, 
         sizes |= {"d_model": 16, "max_position_embeddings": 64, "scale_embedding": True}
         special |= {"bos_token_id": end_id, "forced_eos_token_id": end_id}
         special["decoder_start_token_id"] = pad_id if family in ("Marian", "Pegasus") else end_id
-    name = {"BART": "Bart", "mBART": "MBart"}.get(family, family)
-    config = getattr(transformers, f"{name}Config")(vocab_size=vocab_size, **sizes, **special)
+    library = textadv.models if family == "LSTM" else transformers
+    name = {"BART": "Bart", "mBART": "MBart", "LSTM": "LstmSeq2Seq"}.get(family, family)
+    config = getattr(library, f"{name}Config")(vocab_size=vocab_size, **sizes, **special)
     kind = "MTModel" if family == "Marian" else "ForConditionalGeneration"
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        built = getattr(transformers, name + kind)(config)
+        built = getattr(library, name + kind)(config)
         for values in built.parameters():
             if values.requires_grad and values.dim() > 1:
                 values.normal_(0, 0.2 if "scale_embedding" in sizes else 0.5)

@@ -1,0 +1,87 @@
+"""Measure the Seq2Sick tables of textadv/README.md again, row by row, and write them.
+
+    export TEXTADV_DATA=...                                         # the folder of your data sets
+    python scripts/reproduce_seq2sick.py --list                     # which rows there are, and what is measured
+    python scripts/reproduce_seq2sick.py --tables multi30k          # one table
+    python scripts/reproduce_seq2sick.py --tables multi30k --cells keywords-3
+    python scripts/reproduce_seq2sick.py                            # all of them: hours on a CPU
+
+Every row is one command, printed below its table; it runs in its own folder (--output_dir), and the same call again
+goes on where the last one stopped. As a row ends, its results.json is copied to textadv/results/<table>/<cell>/
+and the README's table is written. A row that is measured already is left alone, unless --again.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import build_tables
+from _tables import TABLES, Row, Table
+
+
+def main() -> int:
+    """Measures what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=[t.name for t in TABLES], metavar="TABLE", help="default: all")
+    parser.add_argument("--cells", nargs="+", metavar="CELL", help="rows by name; default: all of the tables'")
+    parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
+    parser.add_argument("--again", action="store_true", help="measure rows anew that are measured already")
+    parser.add_argument("--list", action="store_true", help="only say what would be measured")
+    arguments = parser.parse_args()
+    chosen = [
+        (table, row)
+        for table in TABLES
+        for row in table.rows
+        if (arguments.tables is None or table.name in arguments.tables)
+        and (arguments.cells is None or row.cell in arguments.cells)
+    ]
+    known = {row.cell for table in TABLES for row in table.rows}
+    if unknown := sorted(set(arguments.cells or ()) - known):
+        return refuse(f"no row is named {', '.join(unknown)}; --list shows the names")
+    if not chosen:
+        return refuse("these tables have no such rows; --list shows which have")
+    if arguments.list:
+        for table, row in chosen:
+            print(f"{table.name} {row.cell}{' (measured)' if kept(table, row).exists() else ''}: {row.label}")
+        return 0
+    if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in table.command for table, _ in chosen):
+        return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
+    for table, row in chosen:
+        if kept(table, row).exists() and not arguments.again:
+            continue
+        if code := measure(table, row, Path(arguments.output_dir) / table.name / row.cell):
+            return code
+    return 0
+
+
+def measure(table: Table, row: Row, folder: Path) -> int:
+    """Runs a row's command into `folder`, keeps its results and writes the tables; returns the exit code."""
+    print(f"{table.name}, {row.label}", flush=True)
+    words = shlex.split(os.path.expandvars(f"{table.command} {row.options}"))
+    script = [sys.executable, str(build_tables.ROOT / words[2]), *words[3:]]  # without "accelerate launch"
+    code = subprocess.run([*script, "--output_dir", str(folder)]).returncode
+    if code == 0:
+        target = kept(table, row)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "results.json", target)
+        build_tables.write()
+    return code
+
+
+def kept(table: Table, row: Row) -> Path:
+    """Where a row's results are kept."""
+    return build_tables.ROOT / table.package / "results" / table.name / row.cell / "results.json"
+
+
+def refuse(why: str) -> int:
+    """Says what is wrong; returns the exit code."""
+    print(why, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

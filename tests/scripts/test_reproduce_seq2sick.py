@@ -1,0 +1,74 @@
+"""`reproduce_seq2sick.py` runs the rows that are missing, keeps their results, and writes the tables."""
+
+import json
+
+import build_tables
+import pytest
+import reproduce_seq2sick
+from _tables import Row, Table
+
+TINY = "--max_samples 2 --steps 1 --refine_rounds 1 --candidates 4 --max_new_tokens 8 --num_beams 1"
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """One table of two rows on the embedded victim, in a repository of its own."""
+    rows = (Row("one", "a", "--goal non_overlapping"), Row("two", "b", "--goal keywords"))
+    found = (Table("package", "t", f"accelerate launch scripts/seq2sick.py {TINY}", rows),)
+    root = tmp_path / "root"
+    (root / "package").mkdir(parents=True)
+    (root / "scripts").symlink_to(build_tables.ROOT / "scripts")
+    (root / "package" / "README.md").write_text("<!-- table: t -->\n<!-- end -->\n")
+    for module in (build_tables, reproduce_seq2sick):
+        monkeypatch.setattr(module, "TABLES", found)
+    monkeypatch.setattr(build_tables, "ROOT", root)
+    return root
+
+
+def run(monkeypatch, *options: str) -> int:
+    monkeypatch.setattr("sys.argv", ["reproduce_seq2sick.py", *options])
+    return reproduce_seq2sick.main()
+
+
+def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(build_tables.Path(__file__).parents[2]))
+    folder = tmp_path / "runs"
+    assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
+    kept = tables / "package" / "results" / "t" / "b" / "results.json"
+    assert kept.read_bytes() == (folder / "t" / "b" / "results.json").read_bytes()
+    manifest = json.loads((folder / "t" / "b" / "manifest.json").read_text())
+    assert manifest["config"]["goal"] == "keywords" and manifest["config"]["max_samples"] == 2
+    text = (tables / "package" / "README.md").read_text()
+    assert "| two |" in text and "| one |" not in text
+    before = kept.stat().st_mtime_ns
+    assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
+    assert kept.stat().st_mtime_ns == before, "measured already"
+
+
+def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
+    kept = tables / "package" / "results" / "t" / "a" / "results.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    assert run(monkeypatch, "--list") == 0
+    assert capsys.readouterr().out.splitlines() == ["t a (measured): one", "t b: two"]
+
+
+def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypatch):
+    failing = (Table("package", "t", "accelerate launch scripts/seq2sick.py --max_samples 0", (Row("one", "a", ""),)),)
+    monkeypatch.setattr(reproduce_seq2sick, "TABLES", failing)
+    assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 2
+    assert not (tables / "package" / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--cells", "z"], "no row is named z"), ([], "TEXTADV_DATA is not set")],
+)
+def test_mistakes(tables, monkeypatch, capsys, options, said):
+    monkeypatch.delenv("TEXTADV_DATA", raising=False)
+    needs = Table(
+        "package", "t", "accelerate launch scripts/seq2sick.py --dataset_name $TEXTADV_DATA/x", (Row("", "a", ""),)
+    )
+    monkeypatch.setattr(reproduce_seq2sick, "TABLES", (needs,))
+    assert run(monkeypatch, *options) == 2
+    assert said in capsys.readouterr().err
