@@ -24,7 +24,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id"}  # options that change no record
+INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id", "perplexity_model"}  # change no record
 
 
 class RunError(Exception):
@@ -189,10 +189,10 @@ class Run(AbstractContextManager):
             self.accelerator.print("warning: fp16 on a CPU does nothing, bf16 does", file=sys.stderr)
         machine = {"device": str(self.device), "num_processes": self.accelerator.num_processes}
         made = manifest([arguments, *configs], precision, fingerprint, **machine)
-        self.manifest = check_same_config(self.folder, made) or made
+        self.manifest = ((found := check_same_config(self.folder, made)) or made) | {"config": made["config"]}
         self.accelerator.wait_for_everyone()  # all have looked before the first one writes
-        if self.is_main and self.manifest is made:
-            write_json(self.folder / "manifest.json", made)
+        if self.is_main and self.manifest != found:
+            write_json(self.folder / "manifest.json", self.manifest)
         self._path, self._mine = self.folder / "records.jsonl", -1
         self._batch, self._bar, self._end = list[Any](), tqdm(disable=True), 0  # handed out; where it takes the bar
 
@@ -243,14 +243,14 @@ class Run(AbstractContextManager):
     def finish(self, measures: Callable[[list[dict]], dict], report: Callable[..., str | None]) -> None:
         """Wait for all processes, put the records in order, write results and report, print the table.
 
-        `measures(records)` gives, by name, values to average; `report(records, results, manifest)` the page.
+        `measures(records)` gives values to average, or estimates, by name; `report(records, results, manifest)` a page.
         """
         self.accelerator.wait_for_everyone()
         if self.is_main:
             records = self._settle()
             if len(records) < sum(map(len, self._cut)):
                 raise ValueError("finish was called before all batches had their records")
-            summary = {name: estimate(values) for name, values in measures(records).items()}
+            summary = {name: one if isinstance(one, dict) else estimate(one) for name, one in measures(records).items()}
             seconds = math.fsum(record["seconds"] for record in records)
             speed = {"seconds": seconds, "examples_per_second": len(records) / seconds if seconds else None}
             write_json(self.folder / "results.json", summary | speed)

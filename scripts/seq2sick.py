@@ -11,13 +11,16 @@ Two random keywords for each sentence, or keywords of your own:
     accelerate launch scripts/seq2sick.py --goal keywords --num_keywords 2
     accelerate launch scripts/seq2sick.py --goal keywords --keywords "Hund sitzt"
 
+Perplexity of the adversarial sentences, under a model of the Hub or one that scripts/train_lm.py made:
+    accelerate launch scripts/seq2sick.py --perplexity_model openai-community/gpt2
+
 Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl, results.json, manifest.json and
 report.html. Two CPU processes: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ...
 """
 
 from _run import Run, RunArguments, launch
 
-from textadv.configs import BadInput, DataConfig, Seq2SickConfig, VictimConfig, WordsConfig
+from textadv.configs import BadInput, DataConfig, MeasuresConfig, Seq2SickConfig, VictimConfig, WordsConfig
 
 
 def main(
@@ -26,11 +29,13 @@ def main(
     data: DataConfig,
     config: Seq2SickConfig,
     words: WordsConfig,
+    measured: MeasuresConfig,
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
     from textadv.attack import refuse_too_long
     from textadv.data import dataset_fingerprint, load_corpus, load_examples, source_corpus, texts_fingerprint
     from textadv.keywords import keyword_pool, with_keywords
+    from textadv.language_model import LanguageModel, perplexities
     from textadv.report import report
     from textadv.seq2sick import seq2sick
     from textadv.summary import measures
@@ -48,13 +53,14 @@ def main(
     elif words.keywords is not None or words.keywords_file is not None:
         raise BadInput("--keywords and --keywords_file are for the keywords goal; add --goal keywords")
     vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))
+    judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
     fingerprint = {
         "dataset": dataset_fingerprint(examples),
         "victim": victim.fingerprint(),
         "vocabulary": vocabulary.fingerprint(),
         "keyword pool": texts_fingerprint(pool),
     }
-    with Run(arguments, [victim_config, data, config, words], fingerprint) as run:
+    with Run(arguments, [victim_config, data, config, words, measured], fingerprint) as run:
         victim.to(run.device)
         for batch in run.batches(examples):
             with run.accelerator.autocast():
@@ -62,7 +68,9 @@ def main(
                     vocabulary, batch, config=config, seed=arguments.seed, pool=pool, on_finished=run.advance
                 )
             run.append(records)
-        run.finish(measures, report)
+        if judge is not None:
+            judge.model.to(run.device)
+        run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
 
 
 if __name__ == "__main__":
@@ -73,6 +81,7 @@ if __name__ == "__main__":
         DataConfig,
         Seq2SickConfig,
         WordsConfig,
+        MeasuresConfig,
         mistakes=(BadInput,),
         description=__doc__,
     )

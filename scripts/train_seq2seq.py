@@ -38,7 +38,7 @@ from typing import Any, Literal
 
 from _run import RunError, check_same_config, launch, manifest, writable_folder, write_json
 
-from textadv.configs import BadInput, DataConfig, TrainSeq2SeqConfig, VictimConfig
+from textadv.configs import BadInput, DataConfig, TrainingConfig, TrainSeq2SeqConfig, VictimConfig
 from textadv.types import Example
 
 
@@ -46,7 +46,7 @@ from textadv.types import Example
 class TrainArguments:
     """Where the training runs and what becomes of the model."""
 
-    output_dir: str | None = field(default=None, metadata={"help": "default: runs/train_seq2seq"})
+    output_dir: str | None = field(default=None, metadata={"help": "default: runs/<script>"})
     seed: int = field(default=0, metadata={"help": "seed of all randomness"})
     max_samples: int | None = field(
         default=None, metadata={"help": "learn from the first so many of each data set; default: all"}
@@ -76,33 +76,45 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
         raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
     fingerprint = {"train": dataset_fingerprint(train), "test": dataset_fingerprint(test)}
     options = training_arguments(folder, arguments, config)
+    if begin(folder, options, [arguments, data, victim, config], fingerprint):
+        model, tokenizer = fit(folder, options, victim, config, train)
+        if options.process_index == 0:
+            from textadv.scoring import score
+
+            save(folder, model, tokenizer, data, score(model, tokenizer, test, victim.source_prefix))
+    if options.process_index == 0:
+        tell(folder, arguments)
+
+
+def begin(folder: Path, options: Any, configs: list[Any], fingerprint: dict[str, str]) -> bool:
+    """Writes the manifest unless it is there; whether anything is left to do. Refuses the folder of another run."""
     precision = options.mixed_precision.replace("no", "fp32")
     if precision == "fp16" and options.device.type == "cpu":
         precision = "fp32"
         print("warning: fp16 does nothing on a CPU, this run is fp32; bf16 works", file=sys.stderr)
     machine = {"device": str(options.device), "num_processes": options.world_size}
-    made = manifest([arguments, data, victim, config], precision, fingerprint, **machine)
+    made = manifest(configs, precision, fingerprint, **machine)
     found = check_same_config(folder, made)
-    is_main = options.process_index == 0
-    if is_main and found is None:
+    if options.process_index == 0 and found is None:
         write_json(folder / "manifest.json", made)
     finished = (folder / "results.json").exists()
-    if not finished:
-        model, tokenizer = fit(folder, options, victim, config, train)
-        if is_main:
-            save(folder, model, tokenizer, data, victim, test)
-    if is_main:
-        if finished:
-            print("already finished")
-        scores = json.loads((folder / "results.json").read_text())
-        for name, measure in (("BLEU", "bleu"), ("ROUGE-L", "rouge_l")):
-            print(name, "{value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**scores[measure]))
-        print(f"the model is in {folder}")
-        if arguments.push_to_hub:
-            print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+    if options.process_index == 0 and finished:
+        print("already finished")
+    return not finished
 
 
-def training_arguments(folder: Path, arguments: TrainArguments, config: TrainSeq2SeqConfig) -> Any:
+def tell(folder: Path, arguments: TrainArguments) -> None:
+    """Prints the scores of a finished training, and publishes it if that is asked for."""
+    from textadv.training import METRICS
+
+    for name, score in json.loads((folder / "results.json").read_text()).items():
+        print(METRICS[name][1], "{value:.2f} ({low:.2f} to {high:.2f}) on {n} sentences".format(**score))
+    print(f"the model is in {folder}")
+    if arguments.push_to_hub:
+        print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+
+
+def training_arguments(folder: Path, arguments: TrainArguments, config: TrainingConfig) -> Any:
     """Our options in the Trainer's words; device and precision are `accelerate launch`'s."""
     import torch
     from transformers import Seq2SeqTrainingArguments
@@ -150,17 +162,16 @@ def fit(
     return model, tokenizer
 
 
-def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, victim: VictimConfig, test: list[Example]) -> None:
+def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dict[str, Any]) -> None:
     """Model, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
-    from textadv import scoring, training
+    from textadv.training import model_card
 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    scores = scoring.score(model, tokenizer, test, victim.source_prefix)
     name = data.dataset_name or "embedded-grammar"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
-    command = shlex.join(["python", "scripts/train_seq2seq.py", *sys.argv[1:]])
-    card = training.model_card(model, dataset=name, split=data.split, scores=scores, command=command)
+    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    card = model_card(model, dataset=name, split=data.split, scores=scores, command=command)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)
 

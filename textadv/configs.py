@@ -140,16 +140,23 @@ class WordsConfig:
 
 
 @dataclass(frozen=True)
-class TrainSeq2SeqConfig:
-    """A victim and its training. The defaults make the embedded one."""
+class MeasuresConfig:
+    """What is measured beside the attack's own figures."""
+
+    perplexity_model: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of a causal language model: perplexity of the successes' sentences"},
+    )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What every training takes: data, sizes of a new model, the Trainer's options."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
     extra_datasets: list[str] = field(
         default_factory=list,
         metadata={"help": "more data sets with the same columns, whose --train_split is learnt from too"},
-    )
-    architecture: Literal["marian", "bart", "t5", "lstm"] = field(
-        default="marian", metadata={"help": "family of a new model, of the sizes below; lstm is the paper's"}
     )
     tokenizer: Literal["subword", "word"] = field(
         default="subword", metadata={"help": "pieces of a new model: subwords, or whole words and nothing else"}
@@ -158,26 +165,23 @@ class TrainSeq2SeqConfig:
         default=False,
         metadata={"help": "a new model reads and writes lower case, and '#' for every digit, as is usual for Gigaword"},
     )
-    word_vectors: str | None = field(
-        default=None, metadata={"help": "text file in GloVe's format that a new model's word vectors start from"}
-    )
     config_name: str | None = field(
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
-    vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, both languages together"})
-    max_length: int = field(default=128, metadata={"help": "longest source or target, in pieces; the rest is cut"})
+    vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, of both languages together"})
+    max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
-    num_layers: int = field(default=2, metadata={"help": "layers of its encoder, and of its decoder"})
+    num_layers: int = field(default=2, metadata={"help": "layers of a new model, of encoder and decoder each"})
     num_heads: int = field(default=4, metadata={"help": "attention heads of each layer, but of lstm"})
     ffn_dim: int = field(default=256, metadata={"help": "width of their feed-forward part, but of lstm"})
     dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
-    label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
+    label_smoothing_factor: float = field(default=0.0, metadata={"help": "mass taken from the right piece"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the training split"})
     max_steps: int = field(default=-1, metadata={"help": "stop after so many steps instead, if positive"})
-    per_device_train_batch_size: int = field(default=64, metadata={"help": "pairs in a step on each device"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
     logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
@@ -192,3 +196,30 @@ class TrainSeq2SeqConfig:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class TrainSeq2SeqConfig(TrainingConfig):
+    """A victim and its training. The defaults make the embedded one."""
+
+    label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
+    architecture: Literal["marian", "bart", "t5", "lstm"] = field(
+        default="marian", metadata={"help": "family of a new model, of the sizes above; lstm is the paper's"}
+    )
+    word_vectors: str | None = field(
+        default=None, metadata={"help": "text file in GloVe's format that a new model's word vectors start from"}
+    )
+
+
+@dataclass(frozen=True)
+class TrainLMConfig(TrainingConfig):
+    """A causal language model and its training. The defaults make one of the embedded grammar's English."""
+
+    num_train_epochs: float = field(default=4.0, metadata={"help": "passes over the training split"})
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Hub id or folder of a language model to go on from; default: a new one"}
+    )
+    architecture: Literal["gpt2", "llama"] = field(
+        default="gpt2", metadata={"help": "family of a new model, of the sizes above"}
+    )
+    side: Literal["source", "target"] = field(default="source", metadata={"help": "column that is learnt"})

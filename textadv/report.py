@@ -41,6 +41,9 @@ _HEADLINES = [  # measure, name, what it means under each goal
 _FURTHER = {
     "input_bleu": "BLEU of the source, successes",
     "output_bleu": "BLEU of the output",
+    "original_perplexity": "Perplexity of the originals, successes",
+    "adversarial_perplexity": "Perplexity of the adversarial sentences",
+    "perplexity_ratio": "Perplexity, adversarial over original",
     "search_success": "Success claimed by the search",
     "queries": "Queries per sentence",
     "skipped": "Skipped",

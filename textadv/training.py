@@ -26,6 +26,11 @@ from textadv.word_vectors import read_word_vectors, set_word_vectors
 
 SPECIAL = PAD, UNK, EOS = ["<pad>", "<unk>", "</s>"]  # ids 0, 1, 2
 FAMILIES = {"marian": MarianConfig, "bart": BartConfig, "t5": T5Config, "lstm": LstmSeq2SeqConfig}
+METRICS = {  # their names on the Hub, and in print
+    "bleu": ("sacrebleu", "BLEU"),
+    "rouge_l": ("rouge", "ROUGE-L"),
+    "perplexity": ("perplexity", "Perplexity"),
+}
 IGNORED = -100  # a label that isn't learnt: transformers' convention
 
 
@@ -223,19 +228,19 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], command: str) -> str:
-    """The README.md of a trained model; `dataset` is a Hub id, or a name."""
+    """The README.md of a trained model; `dataset` is a Hub id, or a name, `scores` are its results.json."""
     from huggingface_hub import EvalResult, ModelCardData
 
     name = type(model).__name__
-    names = {"bleu": ("sacrebleu", "BLEU"), "rouge_l": ("rouge", "ROUGE-L")}
+    is_pair = model.config.is_encoder_decoder
     results = [
         EvalResult(
-            task_type="text2text-generation",
+            task_type="text2text-generation" if is_pair else "text-generation",
             dataset_type=dataset,
             dataset_name=dataset,
             dataset_split=split,
-            metric_type=names[measure][0],
-            metric_name=names[measure][1],
+            metric_type=METRICS[measure][0],
+            metric_name=METRICS[measure][1],
             metric_value=round(score["value"], 2),
         )
         for measure, score in scores.items()
@@ -245,20 +250,21 @@ def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], 
         tags=["textadv"],
         model_name=name,
         eval_results=results,
-        metrics=["sacrebleu", "rouge"],
+        metrics=[METRICS[measure][0] for measure in scores],
     )
     said = " and ".join(
-        f"{names[measure][1]} {{value:.1f}} (95 % interval {{low:.1f}} to {{high:.1f}})".format(**score)
+        f"{METRICS[measure][1]} {{value:.1f}} (95 % interval {{low:.1f}} to {{high:.1f}})".format(**score)
         for measure, score in scores.items()
     )
+    count = next(iter(scores.values()))["n"]
+    beams = f", with\n{model.generation_config.num_beams} beams" if is_pair else ""
     return f"""---
 {data.to_yaml()}
 ---
 
 # {name} of {model.num_parameters() / 1e6:.2f} million parameters, trained on {dataset}
 
-{said} on {scores["bleu"]["n"]} sentences of the split `{split}`, with
-{model.generation_config.num_beams} beams. Made by
+{said} on {count} sentences of the split `{split}`{beams}. Made by
 
 ```
 {command}

@@ -56,7 +56,19 @@ def changed_words(original: str, adversarial: str) -> int:
     first, second = split_words(original), split_words(adversarial)
     if len(first) == len(second):
         return sum(a != b for a, b in zip(first, second, strict=True))
+    return edit_distance(first, second)
+
+
+def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
+    """The least number of words to substitute, add or drop (Levenshtein distance over words)."""
     return int(_edit_distances(first, second)[-1, -1])
+
+
+def share(count: int, total: int) -> float:
+    """count / total; of nothing, none is 0 and some is NaN."""
+    if total == 0:
+        return math.nan if count else 0.0
+    return count / total
 
 
 def changed_positions(original: str, adversarial: str) -> list[int]:

@@ -78,7 +78,8 @@ TOY = textwrap.dedent('''
                 run.append(attack(batch, arguments, config, run))
             run.finish(
                 lambda rows: {"success": [row["success"] for row in rows],
-                              "distance": [row["distance"] for row in rows if row["success"]], "none": []},
+                              "distance": [row["distance"] for row in rows if row["success"]], "none": [],
+                              "ready": {"value": 1.5, "low": None, "high": None, "n": 2}},
                 lambda rows, results, made: f"<p>{len(rows)} ü {made['precision']}</p>",
             )
 
@@ -177,6 +178,7 @@ def test_a_whole_run(toy, capsys):
     assert results["success"] == _run.estimate(draws)
     assert results["distance"]["n"] == sum(draws)
     assert results["none"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert results["ready"] == {"value": 1.5, "low": None, "high": None, "n": 2}
     seconds = [json.loads(line)["seconds"] for line in Path("out/records.jsonl").read_bytes().splitlines()]
     assert results["seconds"] == pytest.approx(sum(seconds))
     assert results["examples_per_second"] == pytest.approx(EXAMPLES / sum(seconds))
@@ -326,6 +328,8 @@ def test_what_changes_no_record_is_accepted(toy, whole, tmp_path, capsys):
     Path("whole").rename(moved)
     assert toy.here("--report_to", "tensorboard", out=str(moved)) == 0
     assert list((moved / "tensorboard").glob("events.*"))
+    options = json.loads((moved / "manifest.json").read_text())["config"]
+    assert (options["output_dir"], options["report_to"]) == (str(moved), "tensorboard")
     assert toy.attacked() == []
 
 

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,37 @@ def test_the_report_shows_every_sentence(whole):
         assert sorted(marked[tag]) == sorted(pair[side] for pair in changed)
 
 
+def test_perplexity_is_added_to_a_finished_run(whole, here, tmp_path):
+    """No record changes; the figures are those of the successes' texts, again from the folder of the model."""
+    import torch
+
+    from textadv.configs import TrainLMConfig
+    from textadv.language_model import LanguageModel
+    from textadv.lm_training import build
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, tokenizer = build(
+            TrainLMConfig(d_model=8, num_layers=1, num_heads=2), [r["original"] for r in lines(whole[0])]
+        )
+    model.save_pretrained(tmp_path / "lm")
+    tokenizer.save_pretrained(tmp_path / "lm")
+    shutil.copytree(whole[0], tmp_path / "copy")
+    assert here("--output_dir", "copy", *WHOLE, "--perplexity_model", tmp_path / "lm") == 0
+    assert lines(tmp_path / "copy") == lines(whole[0])
+    assert manifest(tmp_path / "copy")["config"]["perplexity_model"] == str(tmp_path / "lm")
+    found, before = results(tmp_path / "copy"), results(whole[0])
+    judge = LanguageModel.from_pretrained(str(tmp_path / "lm"))
+    solved = [row for row in lines(whole[0]) if row["success"]]
+    for side in ("original", "adversarial"):
+        one = found.pop(f"{side}_perplexity")
+        assert one["value"] == pytest.approx(judge.likelihoods([row[side] for row in solved]).perplexity, rel=1e-5)
+        assert one["low"] < one["value"] < one["high"] and one["n"] == len(solved)
+    assert 0 < found.pop("perplexity_ratio")["value"] < 10
+    assert found == before
+    assert "Perplexity, adversarial over original" in (tmp_path / "copy" / "report.html").read_text(encoding="utf-8")
+
+
 # Nothing lost -------------------------------------------------------------------------------------------
 
 
@@ -360,6 +392,7 @@ MISTAKES = {
     "--model_name_or_path ./nothing": "./nothing is neither a folder here nor a model that the Hub gives; check",
     "--model_name_or_path torn": "torn has no config.json that can be read; give a model's folder or Hub id",
     "--model_name_or_path no_weights": "no_weights can't be loaded: Error no file named model.safetensors",
+    "--perplexity_model ./nothing": "./nothing is neither a folder here nor a model that the Hub gives; check",
     "--source_lang de": "MarianMTModel has one language pair; leave out --source_lang",
     "--goal keywords --keywords Hu☃nd": "the victim can't say Hu☃nd; choose words that its vocabulary can write",
     "--goal keywords --keywords_file keywords_torn.jsonl": "line 2 of keywords_torn.jsonl is not like {",
