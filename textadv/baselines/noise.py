@@ -1,6 +1,6 @@
 """Random numbers that depend on nothing but (seed, example_id, step, place): a hash in place of a generator.
 
-A number is the same in whatever batch its example stands, how ever long the other sentences are, and on every
+A number is the same in whatever batch its example stands, whatever the length of the other sentences, and on every
 device; and no step loops over the examples. The hash is the output function of SplitMix64 (Steele, Lea, Flood,
 OOPSLA 2014), applied to one coordinate after the other; products wrap around, as 64-bit integers do.
 """

@@ -14,7 +14,6 @@ Deviations from the recipe:
 - The score is the goal's `violations` of the decoded text, so that keywords can be wanted too. For the recipe's only
   goal, non-overlap, it counts the same positions, and final punctuation and outputs that are too short as `goals.py`.
 - The budget is `max_words` changed words, in place of at most 30 edited letters; stop words may be replaced.
-- One "turn" of all sentences of a batch is decoded at once. It does not change what any of them gets.
 """
 
 from collections.abc import Callable
@@ -57,10 +56,10 @@ def word_importance(
         tries.scatter_(2, position[:, None, None].expand(-1, pieces.shape[1], 1), pieces[..., None])
         found = torch.full_like(pieces, NONE_YET)
         found[real] = confirmed.show(rows.repeat_interleave(real.sum(1)), tries[real], by="word importance")
-        least, at = found.min(1)
-        better = least < score
-        score = torch.where(better, least, score)
-        standing = torch.where(better[:, None], tries[torch.arange(len(rows), device=rows.device), at], standing)
+        line, best = torch.arange(len(rows), device=rows.device), found.argmin(1)  # the first of equals
+        better = found[line, best] < score
+        score = torch.where(better, found[line, best], score)
+        standing = torch.where(better[:, None], tries[line, best], standing)
 
 
 def ranking(confirmed: Confirmation, rows: Tensor) -> Tensor:

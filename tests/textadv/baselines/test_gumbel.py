@@ -165,14 +165,14 @@ def test_draws_follow_the_softmax_of_theta(batch):
     )
     state, counts = replace(state, theta=theta.double()), torch.zeros(state.theta.shape[1])
     seeds = example_seeds(3, range(3))
-    for turn in range(3_000):
+    for turn in range(1_000):
         [noise] = step_noise(state, seeds, turn, 1)
         [ids] = sentences(state, state.theta + noise, batch.sources, 9)
         counts += state.pieces[1] == ids[state.position[1]]
     open_ = state.theta[1].isfinite()
     assert counts[~open_].sum() == 0
-    expected = state.theta[1].softmax(0)[open_] * 3_000
-    assert stats.chisquare(counts[open_].numpy(), expected.numpy(), sum_check=False).pvalue > 1e-3
+    expected = state.theta[1].softmax(0)[open_] * 1_000
+    assert stats.chisquare(counts[open_].numpy(), expected.numpy()).pvalue > 1e-3
 
 
 def test_sentences_that_leave_take_their_words_along(batch):
@@ -206,8 +206,10 @@ def found(batch, config, seed: int = 0):
 def test_nothing_over_the_budget_is_decoded(batch):
     config = BaselineConfig(gumbel_steps=12, gumbel_tries=20, initial_coefficient=1.0, max_words=2, keep_weight=0.0)
     confirmed, judged = found(batch, config)
-    assert {changed for _, changed, _ in judged} == {0, 1, 2}
+    assert max(changed for _, changed, _ in judged) == 2
     assert (confirmed.words[confirmed.solved] <= 2).all()
+    _, judged = found(batch, replace(config, max_words=99))
+    assert max(changed for _, changed, _ in judged) > 2
 
 
 def test_equal_draws_are_decoded_once_and_the_original_is_not_drawn(batch):
