@@ -48,21 +48,14 @@ def main(
     import torch
     from accelerate import Accelerator
 
-    from textadv.attack import clean_batch, refuse_too_long
-    from textadv.data import load_corpus, load_examples, source_corpus
-    from textadv.keywords import keyword_pool, with_keywords
+    from textadv.attack import clean_batch
     from textadv.seq2sick import init, seq2sick, step, wanted
-    from textadv.victim import Victim
-    from textadv.vocabulary import Vocabulary
+    from textadv.setting import load_setting
 
     device = Accelerator().device
-    victim = Victim.from_pretrained(victim_config)
+    setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
+    victim, vocabulary, examples, pool = setting.victim, setting.vocabulary, setting.examples, setting.pool
     victim.to(device)
-    examples = with_keywords(load_examples(data, max_samples=arguments.max_samples), words, victim)
-    refuse_too_long(victim, examples)
-    targeted = config.goal == "keywords"
-    pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim) if targeted else []
-    vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))
     print(f"{victim.name} on {device}, {torch.get_num_threads()} threads, {len(examples)} sentences, {config.goal}")
 
     decoding = Stopwatch(device)

@@ -32,40 +32,25 @@ def main(
     measured: MeasuresConfig,
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
-    from textadv.attack import refuse_too_long
-    from textadv.data import dataset_fingerprint, load_corpus, load_examples, source_corpus, texts_fingerprint
-    from textadv.keywords import keyword_pool, with_keywords
     from textadv.language_model import LanguageModel, perplexities
     from textadv.report import report
     from textadv.seq2sick import seq2sick
+    from textadv.setting import load_setting
     from textadv.summary import measures
-    from textadv.victim import Victim
-    from textadv.vocabulary import Vocabulary
 
-    examples = load_examples(data, max_samples=arguments.max_samples)
-    victim = Victim.from_pretrained(victim_config)
-    refuse_too_long(victim, examples)
-    pool: list[str] = []
-    if config.goal == "keywords":
-        examples = with_keywords(examples, words, victim)
-        if not all(example.keywords for example in examples):
-            pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim)
-    elif words.keywords is not None or words.keywords_file is not None:
-        raise BadInput("--keywords and --keywords_file are for the keywords goal; add --goal keywords")
-    vocabulary = Vocabulary(victim, whole_words=config.whole_words, corpus=source_corpus(data, words.source_corpus))
+    setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
     judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
-    fingerprint = {
-        "dataset": dataset_fingerprint(examples),
-        "victim": victim.fingerprint(),
-        "vocabulary": vocabulary.fingerprint(),
-        "keyword pool": texts_fingerprint(pool),
-    }
-    with Run(arguments, [victim_config, data, config, words, measured], fingerprint) as run:
-        victim.to(run.device)
-        for batch in run.batches(examples):
+    with Run(arguments, [victim_config, data, config, words, measured], setting.fingerprint()) as run:
+        setting.victim.to(run.device)
+        for batch in run.batches(setting.examples):
             with run.accelerator.autocast():
                 records = seq2sick(
-                    vocabulary, batch, config=config, seed=arguments.seed, pool=pool, on_finished=run.advance
+                    setting.vocabulary,
+                    batch,
+                    config=config,
+                    seed=arguments.seed,
+                    pool=setting.pool,
+                    on_finished=run.advance,
                 )
             run.append(records)
         if judge is not None:

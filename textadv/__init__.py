@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textadv.configs import BadInput, DataConfig, Seq2SickConfig, VictimConfig
+    from textadv.configs import BadInput, BaselineConfig, DataConfig, Seq2SickConfig, VictimConfig
     from textadv.types import AttackRecord, Example
     from textadv.victim import Victim
     from textadv.vocabulary import Vocabulary
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttackRecord",
     "BadInput",
+    "BaselineConfig",
     "DataConfig",
     "Example",
     "Seq2SickConfig",
@@ -31,6 +32,7 @@ __all__ = [
 _HOME = {
     "AttackRecord": "types",
     "BadInput": "configs",
+    "BaselineConfig": "configs",
     "DataConfig": "configs",
     "Example": "types",
     "Seq2SickConfig": "configs",

@@ -51,7 +51,7 @@ def attack(
     if not examples:
         return []
     begin = time.perf_counter()
-    spoken = [example for example in examples if example.source.strip()]
+    spoken = not_blank(examples)
     records = {example.example_id: _skipped_record(example, BLANK, seed) for example in examples}
     if spoken:
         batch = clean_batch(vocabulary, spoken, whole_words=whole_words)
@@ -65,6 +65,11 @@ def attack(
             records[example.example_id] = _record(batch, confirmed, row, reasons[row], seed)
     share = (time.perf_counter() - begin) / len(examples)
     return [replace(record, seconds=share) for record in records.values()]
+
+
+def not_blank(examples: Sequence[Example]) -> list[Example]:
+    """The examples that `attack` hands to its search, in the order of the rows."""
+    return [example for example in examples if example.source.strip()]
 
 
 def clean_batch(vocabulary: Vocabulary, examples: Sequence[Example], *, whole_words: bool = True) -> CleanBatch:

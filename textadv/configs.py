@@ -50,14 +50,23 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class Seq2SickConfig:
-    """Seq2Sick (Cheng et al., AAAI 2020, Algorithm 6). Lengths are in units of the victim's median
-    nearest-neighbour distance among allowed pieces; the loss is in logits."""
+class GoalConfig:
+    """What is wanted, and what may be written to get it: the same for every attack."""
 
     goal: Literal["non_overlapping", "keywords"] = field(
         default="non_overlapping", metadata={"help": "what counts as success: (2.8) or (2.12)"}
     )
     num_keywords: int = field(default=1, metadata={"help": "random keywords for each sentence"})
+    whole_words: bool = field(
+        default=True, metadata={"help": "replace whole words by whole words; else any piece by its like"}
+    )
+
+
+@dataclass(frozen=True)
+class Seq2SickConfig(GoalConfig):
+    """Seq2Sick (Cheng et al., AAAI 2020, Algorithm 6). Lengths are in units of the victim's median
+    nearest-neighbour distance among allowed pieces; the loss is in logits."""
+
     variant: Literal["fixed", "paper", "released"] = field(
         default="fixed",
         metadata={"help": "right, or Algorithm 6 to the letter, or as the authors' code does"},
@@ -86,9 +95,6 @@ class Seq2SickConfig:
     restore: bool | None = field(
         default=None, metadata={"help": "put original words back at the end; default: in 'fixed' only"}
     )
-    whole_words: bool = field(
-        default=True, metadata={"help": "replace whole words by whole words; else any piece by its like"}
-    )
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -113,6 +119,54 @@ class Seq2SickConfig:
     def restores(self) -> bool:
         """Whether original words are put back."""
         return self.variant == "fixed" if self.restore is None else self.restore
+
+
+@dataclass(frozen=True)
+class BaselineConfig(GoalConfig):
+    """What Seq2Sick is measured against (`textadv/baselines/`): one budget of changed words for all of them."""
+
+    baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel"] = field(
+        default="random_words", metadata={"help": "which one: a file of textadv/baselines"}
+    )
+    max_words: int = field(default=5, metadata={"help": "budget: most words that a sentence may have changed"})
+    tries: int = field(
+        default=200, metadata={"help": "random_words: sentences tried, evenly over 1, 2, ... changed words"}
+    )
+    word_candidates: int = field(default=50, metadata={"help": "word_importance: candidates for each word"})
+    swap_steps: int = field(default=16, metadata={"help": "gradient_swaps: steps; each swaps one word"})
+    swap_candidates: int = field(default=64, metadata={"help": "gradient_swaps: swaps that a step decodes"})
+    top_k: int = field(default=32, metadata={"help": "gradient_swaps: pieces of each word that they are drawn from"})
+    gumbel_steps: int = field(default=100, metadata={"help": "gumbel: Adam steps"})
+    gumbel_learning_rate: float = field(default=0.3, metadata={"help": "gumbel: Adam's learning rate"})
+    gumbel_samples: int = field(default=1, metadata={"help": "gumbel: soft sentences that a step's loss averages"})
+    gumbel_tries: int = field(default=100, metadata={"help": "gumbel: sentences drawn and decoded at the end"})
+    initial_coefficient: float = field(
+        default=15.0, metadata={"help": "gumbel: log-coefficient that the original word begins with"}
+    )
+    temperature: float = field(default=1.0, metadata={"help": "gumbel: temperature of the softmax"})
+    keep_weight: float = field(
+        default=1.0, metadata={"help": "gumbel: weight of the expected number of changed words, in logits a word"}
+    )
+    confidence: float = field(
+        default=3.0,
+        metadata={"help": "gradient_swaps, gumbel: epsilon of (2.8) and (2.9), in logits; as --refine_margin"},
+    )
+
+    def __post_init__(self) -> None:
+        counts = ("num_keywords", "max_words", "tries", "word_candidates", "swap_candidates", "top_k")
+        for name in (*counts, "swap_steps", "gumbel_samples", "gumbel_tries"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.gumbel_steps < 0:
+            raise BadInput(f"--gumbel_steps must be at least 0, not {self.gumbel_steps}")
+        for name in ("gumbel_learning_rate", "temperature"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise BadInput(f"--{name} must be a positive number, not {getattr(self, name)}")
+        for name in ("initial_coefficient", "keep_weight", "confidence"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
+        if self.baseline == "word_importance" and not self.whole_words:
+            raise BadInput("word_importance ranks whole words; leave out --whole_words false")
 
 
 @dataclass(frozen=True)

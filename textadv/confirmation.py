@@ -42,9 +42,29 @@ class Confirmation:
 
     def judge(self, rows: Tensor, ids: Tensor, outputs: Tensor, loss: Tensor) -> Tensor:
         """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones."""
-        texts, row_of = self.victim.decode(outputs), rows.tolist()
+        return self._judge(rows, ids, self.victim.decode(outputs), loss.tolist())
+
+    def show(self, rows: Tensor, ids: Tensor, *, by: str) -> Tensor:
+        """For a search that sees nothing but reported outputs: (N,) violations of those of ids (N, T).
+
+        Successes are kept as `offer` keeps them, and a text is decoded once only. What is tokenized to other pieces
+        costs no query and has NONE_YET violations.
+        """
+        violations = torch.full((len(rows),), NONE_YET, device=rows.device)
+        if len(rows) == 0:
+            return violations
+        texts = self.sources.text(rows, ids)
+        real = [i for i, same in enumerate(self.sources.survives(rows, ids, texts)) if same]
+        self._decode(rows, texts, real)
+        outputs = [self._outputs[row][texts[i]] for i, row in zip(real, rows[real].tolist(), strict=True)]
+        violations[real] = self._judge(rows[real], ids[real], outputs, [0.0] * len(real))
+        hits = violations == 0
+        self.offer(rows[hits], ids[hits], by=by)
+        return violations
+
+    def _judge(self, rows: Tensor, ids: Tensor, texts: Sequence[str], losses: Sequence[float]) -> Tensor:
+        row_of, changed = rows.tolist(), self.sources.changed(rows, ids).tolist()
         found = [self.goal.violations(row, text) for row, text in zip(row_of, texts, strict=True)]
-        changed, losses = self.sources.changed(rows, ids).tolist(), loss.tolist()
         unsolved = (~self.solved).tolist()
         for i, row in enumerate(row_of):
             if not changed[i]:
@@ -54,7 +74,7 @@ class Confirmation:
             if unsolved[row] and promise < self._promise[row]:
                 self._promise[row] = promise
                 self.ids[row] = ids[i]
-        return torch.tensor(found, device=rows.device)
+        return torch.tensor(found, dtype=torch.long, device=rows.device)
 
     def offer(self, rows: Tensor, ids: Tensor, *, by: str, better: bool = False) -> Tensor:
         """Decodes and judges the texts of ids (N, T); returns (N,) which of them are confirmed successes.
@@ -82,6 +102,16 @@ class Confirmation:
                 self.words[row], self.ids[row] = changed[i], ids[i]
                 self.texts[row], self.outputs[row], self.found_by[row] = texts[i], output, by
         return accepted
+
+    def offer_best(self, rows: Tensor, ids: Tensor, loss: Tensor, *, most: int, by: str) -> None:
+        """Offers `most` of each example's sentences ids (N, T): fewest changed words first, then least loss (N,)."""
+        order = loss.argsort(stable=True)
+        order = order[self.sources.changed(rows, ids)[order].argsort(stable=True)]
+        order = order[rows[order].argsort(stable=True)]
+        ranked = rows[order]  # ascending
+        rank = torch.arange(len(order), device=rows.device) - torch.searchsorted(ranked, ranked)
+        best = order[rank < most]
+        self.offer(rows[best], ids[best], by=by)
 
     def close(self) -> None:
         """Decodes the most promising sentence of every example without a success, so that it can be reported.

@@ -86,6 +86,7 @@ def report(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("textadv").joinpath("report.html.j2").read_text(encoding="utf-8"))
     return template.render(
+        attack=config["baseline"].replace("_", " ").capitalize() if "baseline" in config else "Seq2Sick",
         model=_model_name(config.get("model_name_or_path", "an unnamed model")),
         goal=goal,
         goal_in_words=_GOALS.get(goal, goal),

@@ -61,9 +61,18 @@ class Sources:
         row_of = rows.tolist()
         for i, position in places:
             chunk = self._chunk_of[row_of[i]][position]
-            word = sentences[i][chunk]
-            core = word.rstrip(MARKS)
-            sentences[i][chunk] = self.vocabulary.surface[int(ids[i, position])] + word[len(core) :]
+            sentences[i][chunk] = _exchanged(sentences[i][chunk], self.vocabulary.surface[int(ids[i, position])])
+        return [" ".join(chunks) for chunks in sentences]
+
+    def text_with(self, word: str, rows: Tensor, positions: Tensor) -> list[str]:
+        """The original sentences of rows (N,), with any `word` in the place of the piece at positions (N,).
+
+        For whole words only: elsewhere a piece has no place of its own in the text.
+        """
+        sentences = [list(self._chunks[row]) for row in rows.tolist()]
+        for chunks, row, position in zip(sentences, rows.tolist(), positions.tolist(), strict=True):
+            chunk = self._chunk_of[row][position]
+            chunks[chunk] = _exchanged(chunks[chunk], word)
         return [" ".join(chunks) for chunks in sentences]
 
     def survives(self, rows: Tensor, ids: Tensor, texts: Sequence[str]) -> list[bool]:
@@ -132,3 +141,8 @@ class Sources:
             return 0
         victim = self.vocabulary.victim
         return sum(i not in victim.special_ids for i in victim.tokenizer(prefix.strip())["input_ids"])
+
+
+def _exchanged(chunk: str, word: str) -> str:
+    """Another word with the punctuation marks that stand behind a chunk's own."""
+    return word + chunk[len(chunk.rstrip(MARKS)) :]

@@ -186,3 +186,41 @@ def test_every_pass_counts_once_for_each_of_its_rows():
     hook.remove()
     assert counted.queries == [2, 0, 4, 2] and sum(seen) == 8
     assert counted.decode(outputs) == victim.decode(outputs) and sum(counted.queries) == 8
+
+
+def test_a_search_that_sees_reported_outputs_only_is_judged_by_them(setting):
+    """Successes are kept, failures remembered, no text is decoded twice, and what doesn't survive isn't decoded."""
+    confirmed, spy = setting(lambda text: "river" if "tree" in text else text[:3])
+    piece = confirmed.sources.vocabulary.victim.tokenizer.convert_tokens_to_ids
+    tries = [changed(confirmed, 0, dog="tree"), changed(confirmed, 0, dog="house"), changed(confirmed, 1, man="house")]
+    rows, ids = torch.tensor([0, 0, 1]), torch.stack(tries)
+    found = confirmed.show(rows, ids, by="texts")
+    assert found.tolist() == [0, 3, 3]
+    assert confirmed.words.tolist() == [1, NONE_YET, NONE_YET]
+    assert (confirmed.found_by[0], confirmed.claimed) == ("texts", [True, False, False])
+    assert torch.equal(confirmed.ids[1], tries[2])
+    shown = list(spy.shown)
+    assert len(shown) == len(set(shown)) == 3
+    assert confirmed.show(rows, ids, by="texts").tolist() == [0, 3, 3]
+    assert confirmed.show(rows[:0], ids[:0], by="texts").tolist() == []
+    unknown = ids.clone()
+    unknown[:, int(confirmed.sources.changeable[0].nonzero()[0])] = piece("<unk>")
+    assert confirmed.show(rows, unknown, by="texts").tolist() == [NONE_YET] * 3
+    confirmed.close()
+    assert spy.shown == shown
+
+
+def test_the_fewest_words_and_then_the_least_loss_are_offered_first(setting):
+    confirmed, spy = setting(lambda text: "no")
+    one = [changed(confirmed, 0, dog=word) for word in ("tree", "house", "street")]
+    two = changed(confirmed, 0, dog="tree", cat="house")
+    other = changed(confirmed, 2, child="man")
+    rows, ids = torch.tensor([0, 2, 0, 0, 0]), torch.stack([two, other, one[0], one[1], one[2]])
+    confirmed.offer_best(rows, ids, torch.tensor([0.0, 9.0, 3.0, 1.0, 2.0]), most=2, by="test")
+    assert sorted(spy.shown) == sorted(
+        confirmed.sources.text(torch.tensor([0, 0, 2]), torch.stack([one[1], one[2], other]))
+    )
+    confirmed.offer_best(rows, ids, torch.tensor([0.0, 9.0, 3.0, 1.0, 2.0]), most=9, by="test")
+    assert len(spy.shown) == 5
+    confirmed.offer_best(rows[:0], ids[:0], torch.zeros(0), most=2, by="test")
+    assert len(spy.shown) == 5

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from textadv.configs import Seq2SickConfig, VictimConfig
+from textadv.baselines.baseline import BASELINES, baseline
+from textadv.configs import BaselineConfig, Seq2SickConfig, VictimConfig
 from textadv.seq2sick import seq2sick
 from textadv.types import AttackRecord, Example
 from textadv.victim import Victim
@@ -31,6 +32,20 @@ ATTACKS["seq2sick released, refined and restored"] = partial(
     seq2sick, config=Seq2SickConfig(variant="released", refine=True, restore=True, **SHORT)
 )
 ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(whole_words=False, **SHORT))
+
+FEW = {"tries": 24, "word_candidates": 8, "swap_steps": 3, "swap_candidates": 16, "top_k": 8, "num_keywords": 1}
+FEW |= {"max_words": 3, "gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+ATTACKS |= {
+    f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL)
+    for name in BASELINES
+    for goal in ("non_overlapping", "keywords")
+}
+ATTACKS |= {
+    f"{name}, any piece": partial(baseline, config=BaselineConfig(baseline=name, whole_words=False, **FEW))
+    for name in BASELINES
+    if name != "word_importance"
+}
+BUDGET = {name: FEW["max_words"] for name in ATTACKS if not name.startswith("seq2sick")}
 
 FROZEN = "Xqzv jkwpx!"  # holds no whole-word piece that may be replaced
 EXAMPLES = [
@@ -97,7 +112,7 @@ def test_words_are_only_replaced(attack, vocabularies):
             assert len(split_words(record.original)) == len(split_words(record.adversarial))
             assert len(record.original.split()) == len(record.adversarial.split())
         changed = sum(a != b for a, b in zip(before, after, strict=True))
-        assert record.changed_words <= changed
+        assert record.changed_words <= changed <= BUDGET.get(name, len(before))
         assert (record.changed_words == 0) == (changed == 0)
 
 

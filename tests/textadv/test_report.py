@@ -281,3 +281,8 @@ def test_figures():
 def test_model_name(model, name):
     html = report([], {}, {"config": {"model_name_or_path": model}})
     assert f"<title>Seq2Sick against {name}</title>" in html
+
+
+def test_a_baseline_is_called_by_its_name():
+    html = report([], {}, {"config": {"model_name_or_path": None, "baseline": "word_importance"}})
+    assert "<title>Word importance against the embedded model</title>" in html and "Seq2Sick" not in html

@@ -53,6 +53,20 @@ def test_random_replacements_survive_and_leave_the_rest_to_the_letter(vocabulary
     assert sources.survives(rows, ids, texts) == [True] * len(rows)
 
 
+def test_any_word_can_be_written_in_the_place_of_one(vocabulary):
+    """As `text` does it for a piece, but for text that may be no piece."""
+    sources = Sources(vocabulary, TEXTS)
+    row, position = sources.changeable.nonzero().unbind(1)
+    for old, text in zip((TEXTS[i] for i in row.tolist()), sources.text_with("[UNK]", row, position), strict=True):
+        [changed] = [(a, b) for a, b in zip(old.split(), text.split(), strict=True) if a != b]
+        core = changed[0].rstrip(".,!?…»”")
+        assert core.isalpha() and changed[1] == "[UNK]" + changed[0][len(core) :]
+    assert len({(i, text) for i, text in zip(row.tolist(), sources.text_with("#", row, position), strict=True)}) == len(
+        row
+    )
+    assert sources.text_with("#", row[:0], position[:0]) == []
+
+
 def test_every_plain_word_may_change_and_nothing_else(vocabulary):
     sources = Sources(vocabulary, ["the (dog) sees, cats ox☃ 3.5 3 a street…"])
     kinds = sources.places[0]

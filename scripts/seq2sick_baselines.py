@@ -1,0 +1,62 @@
+"""What Seq2Sick is measured against: random words, word importance, gradient swaps, Gumbel-softmax; one word budget.
+
+The embedded victim and data, offline:
+    accelerate launch scripts/seq2sick_baselines.py
+
+Another baseline, goal and budget; model and data are named as for scripts/seq2sick.py:
+    accelerate launch scripts/seq2sick_baselines.py --baseline gradient_swaps --max_words 3
+    accelerate launch scripts/seq2sick_baselines.py --baseline gumbel --goal keywords --num_keywords 2
+    accelerate launch scripts/seq2sick_baselines.py --baseline word_importance \\
+        --model_name_or_path Helsinki-NLP/opus-mt-en-de \\
+        --dataset_name bentrevett/multi30k --source_column en --target_column de --max_samples 100
+
+The run folder is that of scripts/seq2sick.py, and random keywords are the same for the same seed. A run of Seq2Sick is
+cut to the same budget by counting its successes of more than --max_words changed words as failures.
+"""
+
+from _run import Run, RunArguments, launch
+
+from textadv.configs import BadInput, BaselineConfig, DataConfig, VictimConfig, WordsConfig
+
+
+def main(
+    arguments: RunArguments,
+    victim_config: VictimConfig,
+    data: DataConfig,
+    config: BaselineConfig,
+    words: WordsConfig,
+) -> None:
+    """Attacks the sentences of a data set and writes a run folder."""
+    from textadv.baselines.baseline import baseline
+    from textadv.report import report
+    from textadv.setting import load_setting
+    from textadv.summary import measures
+
+    setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
+    with Run(arguments, [victim_config, data, config, words], setting.fingerprint()) as run:
+        setting.victim.to(run.device)
+        for batch in run.batches(setting.examples):
+            with run.accelerator.autocast():
+                records = baseline(
+                    setting.vocabulary,
+                    batch,
+                    config=config,
+                    seed=arguments.seed,
+                    pool=setting.pool,
+                    on_finished=run.advance,
+                )
+            run.append(records)
+        run.finish(measures, report)
+
+
+if __name__ == "__main__":
+    launch(
+        main,
+        RunArguments,
+        VictimConfig,
+        DataConfig,
+        BaselineConfig,
+        WordsConfig,
+        mistakes=(BadInput,),
+        description=__doc__,
+    )
