@@ -277,3 +277,35 @@ class TrainLMConfig(TrainingConfig):
         default="gpt2", metadata={"help": "family of a new model, of the sizes above"}
     )
     side: Literal["source", "target"] = field(default="source", metadata={"help": "column that is learnt"})
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Which adversarial sentences are shown to which victims."""
+
+    runs: list[str] = field(
+        default_factory=lambda: ["runs/seq2sick"],
+        metadata={"help": "finished run folders of scripts/seq2sick.py or seq2sick_baselines.py"},
+    )
+    victims: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Hub ids or folders, 'embedded' for the embedded one; default: those that the runs attacked"},
+    )
+    num_beams: int | None = field(
+        default=None,
+        metadata={"help": "beams for all victims; default: as a victim's run has it, for others as the first run"},
+    )
+    max_new_tokens: int | None = field(default=None, metadata={"help": "longest output, in pieces; default: as beams"})
+    source_prefix: str = field(
+        default="", metadata={"help": "text before every source sentence, for victims that no run attacked"}
+    )
+    source_lang: str | None = field(default=None, metadata={"help": "their language code of the source"})
+    target_lang: str | None = field(default=None, metadata={"help": "their language code of the output"})
+
+    def __post_init__(self) -> None:
+        for name in ("num_beams", "max_new_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadInput(f"--{name} must be at least 1, not {value}")
+        if not self.runs:
+            raise BadInput("--runs names no run folder; name one at least")

@@ -182,6 +182,11 @@ class Victim:
     def device(self) -> torch.device:
         return self.model.device
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many source pieces each text has, prefix and special ones included."""
+        prefixed = [self.config.source_prefix + text for text in texts]
+        return [len(ids) for ids in self.tokenizer(prefixed)["input_ids"]] if texts else []
+
     @property
     def longest_source(self) -> int:
         """Most source pieces that the model takes, special ones included."""
