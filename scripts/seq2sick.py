@@ -18,6 +18,8 @@ Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl
 report.html. Two CPU processes: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ...
 """
 
+from typing import Any
+
 from _run import Run, RunArguments, launch
 
 from textadv.configs import BadInput, DataConfig, MeasuresConfig, Seq2SickConfig, VictimConfig, WordsConfig
@@ -34,28 +36,34 @@ def main(
     """Attacks the sentences of a data set and writes a run folder."""
     from textadv.language_model import LanguageModel, perplexities
     from textadv.report import report
-    from textadv.seq2sick import seq2sick
     from textadv.setting import load_setting
     from textadv.summary import measures
 
     setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
     judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
     with Run(arguments, [victim_config, data, config, words, measured], setting.fingerprint()) as run:
-        setting.victim.to(run.device)
-        for batch in run.batches(setting.examples):
-            with run.accelerator.autocast():
-                records = seq2sick(
-                    setting.vocabulary,
-                    batch,
-                    config=config,
-                    seed=arguments.seed,
-                    pool=setting.pool,
-                    on_finished=run.advance,
-                )
-            run.append(records)
+        attack(run, setting, config)
         if judge is not None:
             judge.model.to(run.device)
         run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
+
+
+def attack(run: Run, setting: Any, config: Seq2SickConfig) -> None:
+    """Attacks what the run has no records of yet, and appends them. `setting` is a `textadv.setting.Setting`."""
+    from textadv.seq2sick import seq2sick
+
+    setting.victim.to(run.device)
+    for batch in run.batches(setting.examples):
+        with run.accelerator.autocast():
+            records = seq2sick(
+                setting.vocabulary,
+                batch,
+                config=config,
+                seed=run.arguments.seed,
+                pool=setting.pool,
+                on_finished=run.advance,
+            )
+        run.append(records)
 
 
 if __name__ == "__main__":

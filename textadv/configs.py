@@ -204,10 +204,36 @@ class MeasuresConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """What every training takes: data, sizes of a new model, the Trainer's options."""
+class TrainerConfig:
+    """What every training takes, of a new model or a given one."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
+    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
+    warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
+    label_smoothing_factor: float = field(default=0.0, metadata={"help": "mass taken from the right piece"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
+    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
+    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "score the first so many sentences of --split; default: all"}
+    )
+
+    def __post_init__(self) -> None:
+        counts = ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "save_steps")
+        for name in (*counts, "logging_steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(TrainerConfig):
+    """Data and sizes of a new model, and how long it is trained."""
+
     extra_datasets: list[str] = field(
         default_factory=list,
         metadata={"help": "more data sets with the same columns, whose --train_split is learnt from too"},
@@ -223,33 +249,19 @@ class TrainingConfig:
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, of both languages together"})
-    max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "layers of a new model, of encoder and decoder each"})
     num_heads: int = field(default=4, metadata={"help": "attention heads of each layer, but of lstm"})
     ffn_dim: int = field(default=256, metadata={"help": "width of their feed-forward part, but of lstm"})
     dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
-    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
-    warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
-    label_smoothing_factor: float = field(default=0.0, metadata={"help": "mass taken from the right piece"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the training split"})
     max_steps: int = field(default=-1, metadata={"help": "stop after so many steps instead, if positive"})
-    per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
-    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
-    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
-    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "score the first so many sentences of --split; default: all"}
-    )
 
     def __post_init__(self) -> None:
-        sizes = {"max_length", "d_model", "num_layers", "num_heads", "ffn_dim", "per_device_train_batch_size"}
-        for name in sorted(sizes | {"gradient_accumulation_steps", "save_steps", "logging_steps"}):
+        super().__post_init__()
+        for name in ("d_model", "num_layers", "num_heads", "ffn_dim"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -277,6 +289,49 @@ class TrainLMConfig(TrainingConfig):
         default="gpt2", metadata={"help": "family of a new model, of the sizes above"}
     )
     side: Literal["source", "target"] = field(default="source", metadata={"help": "column that is learnt"})
+
+
+@dataclass(frozen=True)
+class HardenConfig(TrainerConfig):
+    """Adversarial fine-tuning. `attack_*` cut the attack that makes training sentences short, since thousands of them
+    are needed; the sentences that are held out are attacked by the options of Seq2Sick as they stand."""
+
+    learning_rate: float = field(default=5e-4, metadata={"help": "AdamW's highest learning rate, in every round"})
+    warmup_steps: int = field(default=50, metadata={"help": "steps until it is reached; then it falls to 0"})
+    label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
+    save_steps: int = field(default=100, metadata={"help": "steps between checkpoints"})
+    adversary: Literal["seq2sick", "random_words", "none"] = field(
+        default="seq2sick",
+        metadata={"help": "what changes training sentences; the last two are controls: mere noise, more training"},
+    )
+    rounds: int = field(default=2, metadata={"help": "rounds; each attacks other sentences, with the model so far"})
+    attacked_samples: int = field(default=500, metadata={"help": "training sentences that a round changes"})
+    steps_per_round: int = field(default=200, metadata={"help": "training steps of a round, whatever the adversary"})
+    adversarial_share: float = field(default=0.3, metadata={"help": "share of changed sentences in what is learnt"})
+    adversarial_label: Literal["reference", "clean_output"] = field(
+        default="reference",
+        metadata={"help": "what a changed sentence is to become: the original's reference, or the model's own output"},
+    )
+    noise_words: int = field(default=1, metadata={"help": "random_words: words that it changes in a sentence"})
+    attack_steps: int = field(default=0, metadata={"help": "--steps of the attack on training sentences"})
+    attack_refine_rounds: int = field(default=4, metadata={"help": "its --refine_rounds"})
+    attack_candidates: int = field(default=32, metadata={"help": "its --candidates"})
+    attack_beam: int = field(default=1, metadata={"help": "its --beam"})
+    held_out_samples: int = field(
+        default=100, metadata={"help": "first sentences of --split that are attacked before and after"}
+    )
+    per_device_batch_size: int = field(default=32, metadata={"help": "examples that are attacked together"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("rounds", "attacked_samples", "steps_per_round", "noise_words", "attack_refine_rounds")
+        for name in (*counts, "attack_candidates", "attack_beam", "held_out_samples", "per_device_batch_size"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.attack_steps < 0:
+            raise BadInput(f"--attack_steps must be at least 0, not {self.attack_steps}")
+        if not 0 < self.adversarial_share <= 1:
+            raise BadInput(f"--adversarial_share must be above 0 and at most 1, not {self.adversarial_share}")
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,15 @@ def _settings(victim: VictimConfig) -> VictimConfig:
 
 def pair_up(runs: Sequence[FinishedRun], columns: Sequence[Column], *, most: int | None = None) -> list[Attempt]:
     """Every pair of a success (the first `most` of each run) and a victim, numbered victim by victim."""
-    pairs = [(column, run, record) for column in columns for run in runs for record in run.successes[:most]]
+    found = [one for column in columns for one in attempts_of(runs, column.label, column.owns, most=most)]
+    return [replace(attempt, example_id=number) for number, attempt in enumerate(found)]
+
+
+def attempts_of(
+    runs: Sequence[FinishedRun], victim: str, owns: frozenset[str], *, most: int | None = None
+) -> list[Attempt]:
+    """The successes of runs, to be shown to the victim of that label, which is the one of the runs that it `owns`."""
+    pairs = [(run, record) for run in runs for record in run.successes[:most]]
     return [
         Attempt(
             example_id=number,
@@ -167,10 +175,10 @@ def pair_up(runs: Sequence[FinishedRun], columns: Sequence[Column], *, most: int
             original=record["original"],
             adversarial=record["adversarial"],
             keywords=tuple(record["keywords"]),
-            victim=column.label,
-            own=run.label in column.owns,
+            victim=victim,
+            own=run.label in owns,
         )
-        for number, (column, run, record) in enumerate(pairs)
+        for number, (run, record) in enumerate(pairs)
     ]
 
 
