@@ -25,6 +25,7 @@ of the attacks, round-N/pairs.jsonl holds what the round adds and round-N/model/
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def main(
 ) -> None:
     """Attacks, trains in rounds, attacks again, and writes the hardened model's folder."""
     from textadv.data import dataset_fingerprint
+    from textadv.hardening import fresh_parts
     from textadv.setting import load_setting
     from textadv.training import load
 
@@ -61,12 +63,15 @@ def main(
     def setting_of(one: VictimConfig) -> Any:
         return load_setting(one, data, seq2sick, words, max_samples=config.held_out_samples)
 
-    setting = setting_of(victim)
+    setting, parts = setting_of(victim), [[]] * config.rounds
+    if config.adversary != "none":
+        sizes = {"rounds": config.rounds, "each": config.attacked_samples, "seed": arguments.seed}
+        parts = fresh_parts(train, setting.victim, **sizes)
     fingerprint = {"train": dataset_fingerprint(train), "test": dataset_fingerprint(test)} | setting.fingerprint()
     if begin(folder, options, [arguments, data, victim, seq2sick, words, config], fingerprint):
         attacks = Attacks(folder, arguments, data, words, config)
         before = attacks.run("before", victim, setting, seq2sick)
-        hardened = harden(attacks, victim, seq2sick, train, setting_of)
+        hardened = harden(attacks, victim, seq2sick, train, parts, setting_of)
         after = attacks.run("after", hardened, setting_of(hardened), seq2sick)
         models = {name: load(one, config.max_length) for name, one in (("before", victim), ("after", hardened))}
         for model, _ in models.values():
@@ -102,25 +107,29 @@ class Attacks:
 
 
 def harden(
-    attacks: Attacks, victim: VictimConfig, seq2sick: Seq2SickConfig, train: list[Example], setting_of: Any
+    attacks: Attacks,
+    victim: VictimConfig,
+    seq2sick: Seq2SickConfig,
+    train: list[Example],
+    parts: list[list[Example]],
+    setting_of: Callable[[VictimConfig], Any],
 ) -> VictimConfig:
-    """All rounds; a round whose model is there isn't run again. Returns the victim that the last one ends with."""
+    """A round for each of `parts`, the sentences that it attacks; one whose model is there isn't run again.
+
+    Returns the victim that the last one ends with.
+    """
     from transformers import set_seed
 
-    from textadv.hardening import fresh_parts, mixture
+    from textadv.hardening import mixture
     from textadv.training import load
-    from textadv.victim import Victim
 
     config, arguments = attacks.config, attacks.arguments
-    sizes = {"rounds": config.rounds, "each": config.attacked_samples, "seed": arguments.seed}
-    needed = config.adversary != "none"
-    parts = fresh_parts(train, Victim.from_pretrained(victim), **sizes) if needed else [[]] * config.rounds
     learnt: list[Example] = []
     for number, part in enumerate(parts, start=1):
         home = attacks.folder / f"round-{number}"
         home.mkdir(exist_ok=True)
         learnt += pairs_of(home, part, attacks, victim, seq2sick, setting_of)
-        if needed and not learnt:
+        if part and not learnt:
             raise BadInput(f"no adversarial sentence was found in round {number}; raise --attacked_samples")
         if not (home / "model").exists():
             options = training_arguments(home, arguments, config, max_steps=config.steps_per_round)
@@ -137,7 +146,12 @@ def harden(
 
 
 def pairs_of(
-    home: Path, part: list[Example], attacks: Attacks, victim: VictimConfig, seq2sick: Seq2SickConfig, setting_of: Any
+    home: Path,
+    part: list[Example],
+    attacks: Attacks,
+    victim: VictimConfig,
+    seq2sick: Seq2SickConfig,
+    setting_of: Callable[[VictimConfig], Any],
 ) -> list[Example]:
     """What a round adds to the pairs that are learnt, from its pairs.jsonl if that is there."""
     from textadv.hardening import attacked_pairs, noisy_pairs, training_attack
