@@ -126,7 +126,7 @@ def tell(folder: Path, arguments: TrainArguments) -> None:
         print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
 
 
-def training_arguments(folder: Path, arguments: TrainArguments, config: TrainerConfig, **length: float) -> Any:
+def training_arguments(folder: Path, arguments: TrainArguments, config: TrainerConfig, **length: Any) -> Any:
     """Our options in the Trainer's words; device and precision are `accelerate launch`'s.
 
     `length` is `max_steps` or `num_train_epochs`, or both as the Trainer takes them.
@@ -202,21 +202,32 @@ def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dic
     write_json(folder / "results.json", scores)
 
 
-def push(folder: Path, name: str) -> str:
-    """Publish model, tokenizer, card and score, and return their address."""
+MODEL_FILES = ["*.json", "*.safetensors", "README.md"]  # a "*" takes in folders
+NOT_MODEL_FILES = ["*/*", "manifest.json"]
+
+
+def push(
+    folder: Path,
+    name: str,
+    *,
+    kind: str = "model",
+    wanted: Sequence[str] = MODEL_FILES,
+    left_out: Sequence[str] = NOT_MODEL_FILES,
+) -> str:
+    """Publish files of a folder, a model's by default (with tokenizer, card and score), and return their address."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     api = HfApi()
-    wanted = ["*.json", "*.safetensors", "README.md"]  # a "*" takes in folders
     try:
-        url = api.create_repo(name, exist_ok=True)
+        url = api.create_repo(name, repo_type=kind, exist_ok=True)
         api.upload_folder(
             repo_id=url.repo_id,
+            repo_type=kind,
             folder_path=folder,
-            allow_patterns=wanted,
-            ignore_patterns=["*/*", "manifest.json"],
-            commit_message="Upload the trained model",
+            allow_patterns=list(wanted),
+            ignore_patterns=list(left_out),
+            commit_message=f"Upload the {kind}",
         )
     except (OSError, ValueError, HTTPError) as error:
         raise RunError(f"{name} can't be published: {error}; check its name, HF_TOKEN and the network") from error

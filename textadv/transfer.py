@@ -35,6 +35,7 @@ class FinishedRun:
     manifest: dict[str, Any]
     successes: list[dict[str, Any]]  # AttackRecords as dictionaries
     attacked: int  # sentences that were not skipped
+    results: dict[str, Any]  # its results.json
 
     @property
     def victim_name(self) -> str:
@@ -89,9 +90,10 @@ def _read_run(folder: Path, label: str) -> FinishedRun:
         successes = [record for record in attacked if record["success"]]
         victim = VictimConfig(**{f.name: config[f.name] for f in fields(VictimConfig) if f.name in config})
         fingerprint = str(manifest["fingerprint"]["victim"])
+        results = json.loads((folder / "results.json").read_bytes())
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadInput(f"{folder} is no run of an attack on sentences; give a folder of scripts/seq2sick.py") from error
-    return FinishedRun(label, victim, fingerprint, manifest, successes, len(attacked))
+    return FinishedRun(label, victim, fingerprint, manifest, successes, len(attacked), results)
 
 
 def labels(names: Sequence[str]) -> list[str]:
