@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from textadv.configs import BadInput, BaselineConfig, DataConfig, Seq2SickConfig, VictimConfig, WordsConfig
-from textadv.data import load_any
 from textadv.transfer import EMBEDDED, FinishedRun
 
 PARQUET, ATTACK, CARD = "data/test-00000-of-00001.parquet", "attack.json", "README.md"
@@ -187,35 +186,40 @@ def read_set(name: str, model_name_or_path: str | None = None) -> FinishedRun:
     Raises:
         BadInput: no such set, or its victim isn't on the Hub and none is given.
     """
-    attack = _read_attack(name)
+    from pyarrow.parquet import read_table
+
+    described, sentences = _file(name, ATTACK), _file(name, PARQUET)
     try:
+        attack = json.loads(described.read_bytes())
         told, manifest = attack["victim"], {"config": {"goal": attack["goal"]}, "seed": attack["seed"]}
         victim = VictimConfig(**{f.name: told[f.name] for f in fields(VictimConfig)})
-        if model_name_or_path is None and told["local"]:
-            raise BadInput(
-                f"{name} was made on a local victim, {victim.model_name_or_path}; give its folder by "
-                "--model_name_or_path"
-            )
-        rows = [row | {"seed": attack["seed"]} for row in load_any(name, None)["test"].to_list()]
+        # Not `load_dataset`, whose cache knows a folder that has a card by its name alone and may hold an older one.
+        rows = [row | {"seed": attack["seed"]} for row in read_table(sentences).to_pylist()]
         if any(not set(row) >= set(COLUMNS) for row in rows):
             raise KeyError
-    except (KeyError, TypeError) as error:
+        attacked, results, is_elsewhere = attack["attacked"], attack["results"], told["local"]
+        manifest |= {key: attack.get(key) for key in ("versions", "device") if attack.get(key)}
+    except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{name} is no set of scripts/publish_adversarial_set.py; give one") from error
     if model_name_or_path is not None:
         victim = replace(victim, model_name_or_path=None if model_name_or_path == EMBEDDED else model_name_or_path)
-    manifest |= {key: attack.get(key) for key in ("versions", "device") if attack.get(key)}
-    label = Path(name).name
-    return FinishedRun(label, victim, told["fingerprint"], manifest, rows, attack["attacked"], attack["results"])
+    elif is_elsewhere:
+        raise BadInput(
+            f"{name} was made on a local victim, {victim.model_name_or_path}; give its folder by --model_name_or_path"
+        )
+    return FinishedRun(Path(name).name, victim, told["fingerprint"], manifest, rows, attacked, results)
 
 
-def _read_attack(name: str) -> dict[str, Any]:
+def _file(name: str, path: str) -> Path:
+    """One file of a set, fetched if the set isn't here."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
+    from huggingface_hub.errors import HFValidationError, HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     try:
-        path = Path(name) if Path(name).exists() else Path(hf_hub_download(name, ATTACK, repo_type="dataset")).parent
-        return json.loads((path / ATTACK).read_bytes())
-    except (OSError, ValueError, HTTPError) as error:
+        found = Path(name) / path if Path(name).exists() else Path(hf_hub_download(name, path, repo_type="dataset"))
+        found.stat()
+    except (OSError, HTTPError, HFValidationError) as error:
         raise BadInput(
-            f"{name} has no {ATTACK} that can be read; give a folder or a Hub id that publish_adversarial_set.py wrote"
+            f"{name} has no {path} that can be read; give a folder or a Hub id that publish_adversarial_set.py wrote"
         ) from error
+    return found

@@ -65,7 +65,7 @@ def load_corpus(config: DataConfig, name: str | None, column: str | None) -> lis
     if config.dataset_name is not None:
         from datasets import Dataset
 
-        found = load_any(config.dataset_name, config.dataset_config_name)
+        found = _load(config.dataset_name, config.dataset_config_name)
         splits = ["train"] if isinstance(found, Dataset) else [str(split) for split in found]
     if "train" in splits:
         splits = ["train"]
@@ -111,7 +111,7 @@ def _rows(config: DataConfig, split: str) -> Any:
         return {column: [pair[column] for pair in pairs] for column in ("source", "target")}
     from datasets import Dataset
 
-    splits = load_any(config.dataset_name, config.dataset_config_name)
+    splits = _load(config.dataset_name, config.dataset_config_name)
     if isinstance(splits, Dataset):
         return splits
     if split not in splits:
@@ -119,12 +119,8 @@ def _rows(config: DataConfig, split: str) -> Any:
     return splits[split]
 
 
-def load_any(name: str, config_name: str | None) -> Any:
-    """All splits of a data set of the Hub or of a local path, by name, or the one `Dataset` of a file.
-
-    Raises:
-        BadInput: any failure, in one line.
-    """
+def _load(name: str, config_name: str | None) -> Any:
+    """All splits by name, or the one `Dataset` of a file. Every failure becomes one line."""
     import datasets
     from datasets.exceptions import DatasetsError
 

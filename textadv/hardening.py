@@ -148,8 +148,8 @@ def card_section(results: Mapping[str, Any], config: HardenConfig) -> str:
         "Changed words, successes": ("changed_words", 1, ""),
     }
     rows = [
-        f"| {name} | {_cell(results[f'{key}_before'], *unit)} | {_cell(results[key], *unit)} |"
-        for name, (key, *unit) in shown.items()
+        f"| {name} | {_cell(results[f'{key}_before'], scale, unit)} | {_cell(results[key], scale, unit)} |"
+        for name, (key, scale, unit) in shown.items()
     ]
     learnt = (
         "" if config.adversary == "none" else f" A changed sentence is to become {label[config.adversarial_label]}."

@@ -114,9 +114,7 @@ def test_keywords_and_the_controls(run_script, tmp_path):
     [
         ("--attacked_samples 9999", "2 rounds of 9999 sentences need 19998, and the training split has"),
         ("--keywords_file x", "--keywords_file is for sentences of one split"),
-        ("--split train", "the split to score, 'train', is what is learnt from"),
         ("--rounds 0", "--rounds must be at least 1, not 0"),
-        ("--adversary gumbel", "invalid choice: 'gumbel'"),
     ],
 )
 def test_mistakes_get_one_line(options, told, run_script, tmp_path):

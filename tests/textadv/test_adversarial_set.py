@@ -1,5 +1,6 @@
 """A set holds what its run claims, is read back as it was written, and tells no one where things lie."""
 
+import io
 import json
 import shlex
 from dataclasses import asdict, fields, replace
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pyarrow import table
+from pyarrow.parquet import write_table
 
 from textadv.adversarial_set import ATTACK, CARD, COLUMNS, PARQUET, command, public_name, read_set, set_files
 from textadv.configs import BadInput, DataConfig, Seq2SickConfig, VictimConfig, WordsConfig
@@ -71,7 +74,10 @@ def test_a_set_is_read_back_as_it_was_written(tmp_path):
 
 def test_references_only_on_demand(tmp_path):
     assert b"A dog." not in b"".join(set_files(finished()).values())
-    found = read_set(write(tmp_path / "set", set_files(finished(), with_references=True)))
+    folder = write(tmp_path / "set", set_files(finished(count=1)))
+    assert len(read_set(folder).successes) == 1 and "reference" not in read_set(folder).successes[0]
+    found = read_set(write(tmp_path / "set", set_files(finished(), with_references=True)))  # in the same place
+    assert len(found.successes) == 3
     assert found.successes[0]["reference"] == "A dog."
     run = finished()
     without = replace(run, successes=[row | {"reference": None} for row in run.successes])
@@ -138,8 +144,8 @@ def test_what_is_no_set_is_refused(broken, tmp_path):
     elif broken == "no victim":
         files[ATTACK] = json.dumps({"goal": "keywords", "seed": 0}).encode()
     else:
-        del files[PARQUET]
-        files["data/test.jsonl"] = b'{"a": 1}\n'
-        files[CARD] = files[CARD].replace(b"data/*.parquet", b"data/*.jsonl")
+        parquet = io.BytesIO()
+        write_table(table({"a": [1]}), parquet)
+        files[PARQUET] = parquet.getvalue()
     with pytest.raises(BadInput, match=r"has no attack.json that can be read|is no set of scripts/publish"):
         read_set(write(tmp_path / "set", files))
