@@ -130,7 +130,7 @@ def harden(
         home.mkdir(exist_ok=True)
         learnt += pairs_of(home, part, attacks, victim, seq2sick, setting_of)
         if part and not learnt:
-            raise BadInput(f"no adversarial sentence was found in round {number}; raise --attacked_samples")
+            raise BadInput("no adversarial sentence was found; raise --attacked_samples, in another --output_dir")
         if not (home / "model").exists():
             options = training_arguments(home, arguments, config, max_steps=config.steps_per_round)
             count = options.max_steps * options.train_batch_size * options.gradient_accumulation_steps
