@@ -89,8 +89,13 @@ class Attacks:
     ) -> None:
         self.folder, self.arguments, self.data, self.words, self.config = folder, arguments, data, words, config
 
-    def run(self, name: str, victim: VictimConfig, setting: Any, seq2sick: Seq2SickConfig) -> list[dict]:
-        """The records of an attack on the setting's sentences, as scripts/seq2sick.py would make them."""
+    def run(
+        self, name: str, victim: VictimConfig, setting: Any, seq2sick: Seq2SickConfig, split: str | None = None
+    ) -> list[dict]:
+        """The records of an attack on the setting's sentences, as scripts/seq2sick.py would make them.
+
+        `split` is where they come from, if not from --split.
+        """
         from textadv.report import report
         from textadv.summary import measures
 
@@ -100,7 +105,8 @@ class Attacks:
             seed=self.arguments.seed,
             per_device_batch_size=self.config.per_device_batch_size,
         )
-        with Run(arguments, [victim, self.data, seq2sick, self.words], setting.fingerprint()) as run:
+        data = replace(self.data, split=split or self.data.split)
+        with Run(arguments, [victim, data, seq2sick, self.words], setting.fingerprint()) as run:
             attack(run, setting, seq2sick)
             run.finish(measures, report)
         return [json.loads(line) for line in (self.folder / name / "records.jsonl").read_bytes().splitlines()]
@@ -165,7 +171,8 @@ def pairs_of(
         if config.adversary == "seq2sick":
             part = with_keywords(part, attacks.words, setting.victim)
             attacked = replace(setting, examples=part)
-            records = attacks.run(f"{home.name}/attack", victim, attacked, training_attack(seq2sick, config))
+            short, name = training_attack(seq2sick, config), f"{home.name}/attack"
+            records = attacks.run(name, victim, attacked, short, split=config.train_split)
             pairs = attacked_pairs(records, config.adversarial_label)
         else:
             kind = {"words": config.noise_words, "label": config.adversarial_label, "seed": attacks.arguments.seed}

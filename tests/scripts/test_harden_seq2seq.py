@@ -58,6 +58,8 @@ def test_rounds_resume_publication_and_claims(run_script, tmp_path):
     assert [len(ids) for ids in attacked] == [8, 8] and not attacked[0] & attacked[1]
     for number in (1, 2):
         folder = whole / f"round-{number}"
+        made = json.loads((folder / "attack" / "manifest.json").read_bytes())["config"]
+        assert (made["split"], made["steps"], made["refine_rounds"], made["candidates"]) == ("train", 0, 3, 8)
         successes = [row for row in lines(folder / "attack" / "records.jsonl") if row["success"]]
         pairs = [(row["source"], row["reference"]) for row in lines(folder / "pairs.jsonl")]
         assert pairs == [(row["adversarial"], row["reference"]) for row in successes] and pairs
