@@ -194,6 +194,10 @@ class WordsConfig:
         default=None,
         metadata={"help": "data set or text file that random keywords come from; default: the target column"},
     )
+    keyword_column: str | None = field(
+        default=None,
+        metadata={"help": "column that random keywords come from; default: the one that --target_column names"},
+    )
     source_corpus: str | None = field(
         default=None,
         metadata={
