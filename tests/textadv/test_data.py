@@ -144,12 +144,7 @@ def test_the_column_that_keywords_come_from(two_sets):
     [
         ("none", None, None, "no target column to draw keywords from; give --keyword_corpus or --keywords"),
         (None, "TITLED", None, r"which column of .*titled is meant; give --keyword_column"),
-        (
-            "target",
-            "TITLED",
-            None,
-            "no column 'target' in .*titled; there are document, headline; name one of them with",
-        ),
+        ("target", "TITLED", None, "no column 'target' in .*titled; there are document, headline; name one of them"),
         ("none", "TITLED", "title", "no column 'title' in .*titled; there .*; name one of them with --keyword_column"),
         ("none", None, "title", "no column 'title' in .*alone.jsonl; there are document; name one of them with"),
     ],
