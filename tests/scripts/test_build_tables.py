@@ -17,11 +17,12 @@ def package(tmp_path, monkeypatch):
     """A package with a README and the results of one of two rows."""
     rows = (Row("one", "a", "--x 1", "90 %"), Row("two", "b", "--x 2"))
     monkeypatch.setattr(build_tables, "ROOT", tmp_path)
-    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "run", rows),))
+    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "--data d", rows),))
     folder = tmp_path / "package" / "results" / "t" / "a"
     folder.mkdir(parents=True)
     rate, mean = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}, {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}
     results = dict.fromkeys(("success", "success_disjoint", "success_half_bleu", "search_success"), rate)
+    results["seconds"] = 150.0
     nothing = {"value": None, "low": None, "high": None, "n": 0}
     (folder / "results.json").write_text(json.dumps(results | {"changed_words": mean, "input_bleu": nothing}))
     readme = tmp_path / "package" / "README.md"
@@ -34,7 +35,9 @@ def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(packag
     assert build_tables.main() == 0
     text = package.read_text()
     assert "| one | 90 % | 50.0 % [25.0, 75.0] | 2.00 [1.50, 2.50] | - |" in text
-    assert "run --x 1\n" in text and "two" not in text and "old" not in text
+    assert "| 2 | 8 |" in text, "minutes and n"
+    assert 'on="--data d"\naccelerate launch scripts/seq2sick.py $on --x 1  # one\n' in text
+    assert "two" not in text and "old" not in text
     assert text.startswith("before\n") and text.endswith("after\n")
 
 
