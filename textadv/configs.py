@@ -125,7 +125,7 @@ class Seq2SickConfig(GoalConfig):
 class BaselineConfig(GoalConfig):
     """What Seq2Sick is measured against (`textadv/baselines/`): one budget of changed words for all of them."""
 
-    baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel"] = field(
+    baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel", "nearest_neighbor"] = field(
         default="random_words", metadata={"help": "which one: a file of textadv/baselines"}
     )
     max_words: int = field(default=5, metadata={"help": "budget: most words that a sentence may have changed"})
@@ -151,18 +151,28 @@ class BaselineConfig(GoalConfig):
         default=3.0,
         metadata={"help": "gradient_swaps, gumbel: epsilon of (2.8) and (2.9), in logits; as --refine_margin"},
     )
+    continuous_steps: int = field(default=30, metadata={"help": "nearest_neighbor: gradient steps; as --steps"})
+    continuous_step_size: float = field(
+        default=16.0,
+        metadata={"help": "nearest_neighbor: how far a step moves the word of largest gradient; as --step_size"},
+    )
+    continuous_lasso: float = field(
+        default=0.1, metadata={"help": "nearest_neighbor: lambda of (3.2), weight of the group lasso; as --lasso"}
+    )
 
     def __post_init__(self) -> None:
         counts = ("num_keywords", "max_words", "tries", "word_candidates", "swap_candidates", "top_k")
         for name in (*counts, "swap_steps", "gumbel_samples", "gumbel_tries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.gumbel_steps < 0:
-            raise BadInput(f"--gumbel_steps must be at least 0, not {self.gumbel_steps}")
+        for name in ("gumbel_steps", "continuous_steps"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
         for name in ("gumbel_learning_rate", "temperature"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} must be a positive number, not {getattr(self, name)}")
-        for name in ("initial_coefficient", "keep_weight", "confidence"):
+        weights = ("initial_coefficient", "keep_weight", "confidence", "continuous_step_size", "continuous_lasso")
+        for name in weights:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
         if self.baseline == "word_importance" and not self.whole_words:
@@ -183,6 +193,10 @@ class WordsConfig:
     keyword_corpus: str | None = field(
         default=None,
         metadata={"help": "data set or text file that random keywords come from; default: the target column"},
+    )
+    keyword_column: str | None = field(
+        default=None,
+        metadata={"help": "column that random keywords come from; default: the one that --target_column names"},
     )
     source_corpus: str | None = field(
         default=None,

@@ -100,10 +100,10 @@ class CountedVictim:
         self._count(rows)
         return self._victim.logits(embeds, mask, outputs)
 
-    def greedy(self, ids: Tensor, mask: Tensor, rows: Tensor, observe: Any = None) -> Decoded:
+    def greedy(self, source: Tensor, mask: Tensor, rows: Tensor, observe: Any = None) -> Decoded:
         """`Victim.greedy` of rows (N,)."""
         self._count(rows)
-        return self._victim.greedy(ids, mask, observe)
+        return self._victim.greedy(source, mask, observe)
 
     def generate(self, texts: Sequence[str], rows: Tensor) -> list[str]:
         """`Victim.generate` of rows (N,)."""
