@@ -19,7 +19,8 @@ Deviations of `fixed` from the paper (the letters of the algorithm: `paper`; of 
 | refinement, restoration | on | off | off |
 
 The decoder's free-running output comes from one batched greedy decoding, its logits from one teacher-forced pass on
-that output. Sentences whose confirmed success changes a single word can't be improved and leave the batch.
+that output. Sentences whose confirmed success changes a single word can't be improved and leave the batch. Where a
+limit says how many words may change, the projection keeps those of the largest |delta| changed, as many as may.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from textadv.attack import CleanBatch, attack, keywords_goal, non_overlapping_go
 from textadv.configs import Seq2SickConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import Goal, NonOverlapping, TargetedKeywords
+from textadv.limits import NO_LIMITS, Limits
 from textadv.refinement import loss_and_gradient, refine
 from textadv.released import ReleasedKeywords, ReleasedNonOverlapping
 from textadv.restoration import restore
@@ -47,6 +49,7 @@ def seq2sick(
     config: Seq2SickConfig,
     seed: int,
     pool: Sequence[str] = (),
+    limits: Limits = NO_LIMITS,
     on_finished: Callable[[int], None] = lambda count: None,
 ) -> list[AttackRecord]:
     """Attacks a batch of sentences: gradient search, refinement, restoration.
@@ -55,6 +58,7 @@ def seq2sick(
         vocabulary: the pieces that may be written, and through it the victim.
         examples: for the keywords goal, `keywords` are their targets; where an example has none,
             `config.num_keywords` are drawn from `pool` by (seed, example_id).
+        limits: what a success must keep to beside the goal.
         on_finished: told how many examples have left the batch since it was last told.
 
     Returns:
@@ -79,6 +83,7 @@ def seq2sick(
         search=search,
         seed=seed,
         whole_words=config.whole_words,
+        limits=limits,
     )
 
 
@@ -115,6 +120,7 @@ def step(
     """
     rows, unit = state.rows, sources.vocabulary.unit
     ids, towards = project(state.delta, sources, rows)
+    ids = cut(ids, state.delta, sources, rows)
     loss, gradient, outputs = loss_and_gradient(ids, victim, sources, goal, rows)
     delta, eta = state.delta, config.step_size * unit
     descent = normalized(gradient)
@@ -152,6 +158,15 @@ def project(delta: Tensor, sources: Sources, rows: Tensor) -> tuple[Tensor, Tens
     offset = home + away - sources.vocabulary.victim.embed(nearest)
     towards[moved] = offset / offset.norm(dim=-1, keepdim=True).clamp(min=1e-12)
     return ids, towards
+
+
+def cut(ids: Tensor, delta: Tensor, sources: Sources, rows: Tensor) -> Tensor:
+    """ids (n, T) with the original pieces where |delta| (n, T, d) is too small for the sentence's budget of changes."""
+    original = sources.ids[rows]
+    changed = ids != original
+    length = delta.norm(dim=-1).masked_fill(~changed, -1)
+    rank = length.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return ids.where(rank < sources.budget[rows][:, None], original)
 
 
 def normalized(gradient: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from textadv.baselines.baseline import BASELINES, baseline
 from textadv.configs import BaselineConfig, Seq2SickConfig, VictimConfig
+from textadv.limits import Limits
 from textadv.seq2sick import seq2sick
 from textadv.types import AttackRecord, Example
 from textadv.victim import Victim
@@ -34,18 +35,21 @@ ATTACKS["seq2sick released, refined and restored"] = partial(
 ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(whole_words=False, **SHORT))
 
 FEW = {"tries": 24, "word_candidates": 8, "swap_steps": 3, "swap_candidates": 16, "top_k": 8, "num_keywords": 1}
-FEW |= {"max_words": 3, "gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+FEW |= {"gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+THREE = Limits(max_words=3)
 ATTACKS |= {
-    f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL)
+    f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL, limits=THREE)
     for name in BASELINES
     for goal in ("non_overlapping", "keywords")
 }
 ATTACKS |= {
-    f"{name}, any piece": partial(baseline, config=BaselineConfig(baseline=name, whole_words=False, **FEW))
+    f"{name}, any piece": partial(
+        baseline, config=BaselineConfig(baseline=name, whole_words=False, **FEW), limits=THREE
+    )
     for name in BASELINES
     if name != "word_importance"
 }
-BUDGET = {name: FEW["max_words"] for name in ATTACKS if not name.startswith("seq2sick")}
+BUDGET = {name: THREE.max_words for name in ATTACKS if not name.startswith("seq2sick")}
 
 FROZEN = "Xqzv jkwpx!"  # holds no whole-word piece that may be replaced
 EXAMPLES = [
