@@ -58,7 +58,8 @@ class Confirmation:
     def judge(self, rows: Tensor, ids: Tensor, outputs: Tensor, loss: Tensor) -> Tensor:
         """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones.
 
-        Limits that are broken where the goal is met count as one violation.
+        Limits that are broken where the goal is met count as one violation. A sentence that changes more words than the
+        budget is judged by the goal alone, and not remembered.
         """
         return self._judge(rows, ids, self.victim.decode(outputs), loss.tolist())
 
@@ -84,13 +85,15 @@ class Confirmation:
     def _judge(self, rows: Tensor, ids: Tensor, texts: Sequence[str], losses: Sequence[float]) -> Tensor:
         row_of, changed = rows.tolist(), self.sources.changed(rows, ids).tolist()
         found = [self.goal.violations(row, text) for row, text in zip(row_of, texts, strict=True)]
-        if self._limits and (met := [i for i, violations in enumerate(found) if violations == 0 and changed[i]]):
+        # Greed and beams may disagree on the original, which is no merit of the search.
+        budget = self.sources.budget.tolist()
+        eligible = [i for i, row in enumerate(row_of) if 0 < changed[i] <= budget[row]]
+        if self._limits and (met := [i for i in eligible if found[i] == 0]):
             for i, held in zip(met, self._held(rows[met], self.sources.text(rows[met], ids[met])), strict=True):
                 found[i] = 0 if held else 1
-        unsolved, budget = (~self.solved).tolist(), self.sources.budget.tolist()
-        for i, row in enumerate(row_of):
-            if not 0 < changed[i] <= budget[row]:
-                continue  # greed and beams may disagree on the original, which is no merit of the search
+        unsolved = (~self.solved).tolist()
+        for i in eligible:
+            row = row_of[i]
             self.claimed[row] |= found[i] == 0
             promise = (found[i], losses[i])
             if unsolved[row] and promise < self._promise[row]:
