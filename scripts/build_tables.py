@@ -4,7 +4,7 @@
     python scripts/build_tables.py --check  # exit code 1 if a README is not what the results say
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`. A row whose results.json isn't there is left
-out. The command of each row is printed below its table: no figure without one.
+out, and so is a table without rows. The command of each row is printed below its table: no figure without one.
 """
 
 import argparse
@@ -52,20 +52,26 @@ def replaced(text: str, name: str, table: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table, and the command of each of its rows."""
+    """The table, and the command of each of its rows; nothing if none is measured."""
     found = []
     for row in table.rows:
         path = ROOT / table.package / "results" / table.name / row.cell / "results.json"
         if path.exists():
             found.append((row, json.loads(path.read_text(encoding="utf-8"))))
+    if not found:
+        return ""
     with_paper = any(row.paper for row, _ in found)
     columns = ["", *(["paper: success, changed words, input BLEU"] if with_paper else [])]
-    columns += ["success", "changed words", "input BLEU", "disjoint words", "half BLEU", "greedy claims", "n"]
+    columns += ["success", "changed words", "input BLEU", "disjoint words", "half BLEU", "greedy claims"]
+    with_perplexity = any("perplexity_ratio" in results for _, results in found)
+    columns += [*(["perplexity ratio"] if with_perplexity else []), "n"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row, results in found:
         cells = [row.label, *([row.paper] if with_paper else [])]
         cells += [percent(results["success"]), number(results["changed_words"]), number(results["input_bleu"])]
         cells += [percent(results[name]) for name in ("success_disjoint", "success_half_bleu", "search_success")]
+        if with_perplexity:
+            cells.append(number(results["perplexity_ratio"]) if "perplexity_ratio" in results else "-")
         lines.append("| " + " | ".join([*cells, str(results["success"]["n"])]) + " |")
     commands = [f"# {row.label}\n{table.command} {row.options}" for row, _ in found]
     return "\n".join(lines) + "\n\n```bash\n" + "\n".join(commands) + "\n```\n"

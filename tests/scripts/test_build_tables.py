@@ -38,6 +38,26 @@ def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(packag
     assert text.startswith("before\n") and text.endswith("after\n")
 
 
+def test_the_perplexity_ratio_has_a_column_where_a_row_has_one(package, monkeypatch):
+    results = package.parent / "results" / "t"
+    for cell, extra in (("a", {}), ("b", {"perplexity_ratio": {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}})):
+        (results / cell).mkdir(exist_ok=True)
+        found = json.loads((results / "a" / "results.json").read_text())
+        (results / cell / "results.json").write_text(json.dumps(found | extra))
+    monkeypatch.setattr("sys.argv", ["build_tables.py"])
+    assert build_tables.main() == 0
+    head, _, one, two = [line for line in package.read_text().splitlines() if line.startswith("|")]
+    assert head.endswith("| greedy claims | perplexity ratio | n |")
+    assert one.endswith("| - | 8 |") and two.endswith("| 2.00 [1.50, 2.50] | 8 |")
+
+
+def test_a_table_of_which_nothing_is_measured_is_empty(package, monkeypatch):
+    (package.parent / "results" / "t" / "a" / "results.json").unlink()
+    monkeypatch.setattr("sys.argv", ["build_tables.py"])
+    assert build_tables.main() == 0
+    assert package.read_text() == "before\n<!-- table: t -->\n<!-- end -->\nafter\n"
+
+
 def test_check_tells_a_stale_readme_and_writes_nothing(package, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["build_tables.py", "--check"])
     before = package.read_text()
