@@ -29,13 +29,12 @@ NO_BUDGET = 10**6  # more words than any sentence has
 class TextLimit(Protocol):
     """A limit on the text of a sentence, beside that of its original."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
 
     @property
     def model(self) -> LanguageModel | SentenceEncoder: ...
 
-    def describe(self, texts: Sequence[str]) -> Sequence[Any]:
+    def describe(self, texts: Sequence[str]) -> Sequence[Any] | np.ndarray:
         """What `allows` wants to know of each text; asked once for a text."""
         ...
 
