@@ -1,14 +1,13 @@
-"""The results tables of the package READMEs: their rows, and the command that measures each row.
+"""The results tables of the package READMEs: their rows, and the options of the run that measures each row.
 
 `build_tables.py` writes them, `reproduce_seq2sick.py` measures them.
 """
 
 from dataclasses import dataclass
 
-ATTACK = (
-    "accelerate launch scripts/seq2sick.py --model_name_or_path runs/multi30k-marian "
-    "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de --split test"
-)
+SEQ2SICK = ("success", "changed_words", "input_bleu", "success_disjoint", "success_half_bleu", "search_success")
+FLUENCY = ("original_perplexity", "adversarial_perplexity")
+COMPARED = ("success", "changed_words", "input_bleu", "queries", "minutes")
 
 
 @dataclass(frozen=True)
@@ -19,17 +18,19 @@ class Row:
     cell: str  # folder of its results.json
     options: str
     paper: str = ""
-    needs: str = ""  # a package that is not among the dependencies
+    script: str = "seq2sick"
+    needs: str = ""  # a module of a package that is not among the dependencies
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that are run by one command with other options."""
+    """Rows whose runs share the options `on`; `columns` are measures of results.json."""
 
     package: str
     name: str
-    command: str
+    on: str
     rows: tuple[Row, ...]
+    columns: tuple[str, ...] = (*SEQ2SICK, "minutes")
 
 
 def goal_options(goal: str) -> str:
@@ -38,18 +39,39 @@ def goal_options(goal: str) -> str:
     return f"--goal {name}" + (f" --num_keywords {count}" if count else "")
 
 
+def goal_rows(paper: dict[str, str]) -> tuple[Row, ...]:
+    """One row for each goal, with the paper's figures for it."""
+    return tuple(Row(GOALS[goal], goal, goal_options(goal), paper[goal]) for goal in GOALS)
+
+
 GOALS = {
     "non_overlapping": "non-overlap",
     "keywords-1": "1 keyword",
     "keywords-2": "2 keywords",
     "keywords-3": "3 keywords",
 }
-SENTENCES = 500
-PAPER = {
+MULTI30K = "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de"
+NEWS = "--source_column document --target_column summary"
+TRANSFORMER = f"--model_name_or_path runs/multi30k-marian {MULTI30K}"
+LSTM = f"--model_name_or_path runs/multi30k-lstm {MULTI30K}"
+HEADLINES = f"--model_name_or_path runs/headlines-lstm {NEWS}"
+MULTI30K_PAPER = {
     "non_overlapping": "89.4 %, 3.5, 0.349",
     "keywords-1": "100.0 %, 1.8, 0.705",
     "keywords-2": "91.0 %, 4.0, 0.303",
     "keywords-3": "69.6 %, 5.3, 0.205",
+}
+GIGAWORD_PAPER = {
+    "non_overlapping": "86.0 %, 2.17, 0.828",
+    "keywords-1": "99.8 %, 2.04, 0.801",
+    "keywords-2": "96.5 %, 4.96, 0.523",
+    "keywords-3": "43.0 %, 8.86, 0.413",
+}
+DUC2004_PAPER = {
+    "non_overlapping": "84.2 %, 2.50, 0.816",
+    "keywords-1": "99.6 %, 2.21, 0.773",
+    "keywords-2": "87.8 %, 5.1, 0.421",
+    "keywords-3": "37.4 %, 9.3, 0.340",
 }
 PARTS = {
     "all": ("gradient search, refinement, restoration (default)", ""),
@@ -73,13 +95,19 @@ TABLES = (
     Table(
         "textadv",
         "multi30k",
-        ATTACK,
-        tuple(Row(GOALS[goal], goal, f"--max_samples {SENTENCES} {goal_options(goal)}", PAPER[goal]) for goal in GOALS),
+        f"{TRANSFORMER} --max_samples 500",
+        goal_rows(MULTI30K_PAPER),
+    ),
+    Table(
+        "textadv",
+        "multi30k_lstm",
+        f"{LSTM} --max_samples 500",
+        goal_rows(MULTI30K_PAPER),
     ),
     Table(
         "textadv",
         "parts",
-        ATTACK + " --max_samples 100",
+        f"{TRANSFORMER} --max_samples 100",
         tuple(
             Row(f"{GOALS[goal]}: {label}", f"{goal}.{part}", f"{goal_options(goal)} {options}".strip())
             for goal in GOALS
@@ -89,7 +117,7 @@ TABLES = (
     Table(
         "textadv",
         "limits",
-        ATTACK + " --max_samples 100 --perplexity_model runs/multi30k-lm",
+        f"{TRANSFORMER} --max_samples 100 --perplexity_model runs/multi30k-lm",
         tuple(
             Row(
                 f"{GOALS[goal]}: {label}",
@@ -100,5 +128,6 @@ TABLES = (
             for goal in ("non_overlapping", "keywords-1")
             for limit, (label, options) in LIMITS.items()
         ),
+        (*SEQ2SICK, "perplexity_ratio", "minutes"),
     ),
 )

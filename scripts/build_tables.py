@@ -4,7 +4,7 @@
     python scripts/build_tables.py --check  # exit code 1 if a README is not what the results say
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`. A row whose results.json isn't there is left
-out, and so is a table without rows. The command of each row is printed below its table: no figure without one.
+out. The command of each row is printed below its table: no figure without one.
 """
 
 import argparse
@@ -52,42 +52,74 @@ def replaced(text: str, name: str, table: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table, and the command of each of its rows; nothing if none is measured."""
+    """The table, and the command of each of its rows."""
     found = []
     for row in table.rows:
         path = ROOT / table.package / "results" / table.name / row.cell / "results.json"
         if path.exists():
             found.append((row, json.loads(path.read_text(encoding="utf-8"))))
     if not found:
-        return ""
+        return "Not measured yet.\n"
     with_paper = any(row.paper for row, _ in found)
-    columns = ["", *(["paper: success, changed words, input BLEU"] if with_paper else [])]
-    columns += ["success", "changed words", "input BLEU", "disjoint words", "half BLEU", "greedy claims"]
-    with_perplexity = any("perplexity_ratio" in results for _, results in found)
-    columns += [*(["perplexity ratio"] if with_perplexity else []), "n"]
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    head = ["", *(["paper: success, changed words, input BLEU"] if with_paper else [])]
+    head += [*(COLUMNS[name][0] for name in table.columns), "n"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row, results in found:
         cells = [row.label, *([row.paper] if with_paper else [])]
-        cells += [percent(results["success"]), number(results["changed_words"]), number(results["input_bleu"])]
-        cells += [percent(results[name]) for name in ("success_disjoint", "success_half_bleu", "search_success")]
-        if with_perplexity:
-            cells.append(number(results["perplexity_ratio"]) if "perplexity_ratio" in results else "-")
-        lines.append("| " + " | ".join([*cells, str(results["success"]["n"])]) + " |")
-    commands = [f"# {row.label}\n{table.command} {row.options}" for row, _ in found]
+        cells += [COLUMNS[name][1](results.get(MEASURE.get(name, name))) for name in table.columns]
+        lines.append("| " + " | ".join([*cells, str(results[table.columns[0]]["n"])]) + " |")
+    commands = [f'on="{table.on}"'] if table.on else []
+    for row, _ in found:
+        words = [f"accelerate launch scripts/{row.script}.py", *(["$on"] if table.on else []), row.options]
+        commands.append(" ".join(filter(None, words)) + f"  # {row.label.replace('`', '')}")
     return "\n".join(lines) + "\n\n```bash\n" + "\n".join(commands) + "\n```\n"
 
 
-def percent(measure: dict) -> str:
-    """A rate with its interval."""
-    return "-" if measure["value"] is None else "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * measure[k] for k in KEYS))
-
-
-def number(measure: dict) -> str:
-    """A mean with its interval."""
-    return "-" if measure["value"] is None else "{:.2f} [{:.2f}, {:.2f}]".format(*(measure[k] for k in KEYS))
-
-
 KEYS = ("value", "low", "high")
+
+
+def percent(measure: dict | None) -> str:
+    """A rate with its interval."""
+    if measure is None or measure["value"] is None:
+        return "-"
+    return "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * measure[key] for key in KEYS))
+
+
+def number(measure: dict | None) -> str:
+    """A mean with its interval."""
+    if measure is None or measure["value"] is None:
+        return "-"
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*(measure[key] for key in KEYS))
+
+
+def whole(measure: dict | None) -> str:
+    """A large mean with its interval."""
+    if measure is None or measure["value"] is None:
+        return "-"
+    return "{:.0f} [{:.0f}, {:.0f}]".format(*(measure[key] for key in KEYS))
+
+
+def minutes(seconds: float) -> str:
+    """Wall time."""
+    return f"{seconds / 60:.0f}"
+
+
+MEASURE = {"minutes": "seconds"}  # columns of another name than their measure's
+COLUMNS = {
+    "success": ("success", percent),
+    "changed_words": ("changed words", number),
+    "input_bleu": ("input BLEU", number),
+    "success_disjoint": ("disjoint words", percent),
+    "success_half_bleu": ("half BLEU", percent),
+    "search_success": ("greedy claims", percent),
+    "queries": ("queries", whole),
+    "original_perplexity": ("perplexity before", whole),
+    "adversarial_perplexity": ("and after", whole),
+    "perplexity_ratio": ("perplexity ratio", number),
+    "bleu": ("BLEU", number),
+    "rouge_l": ("ROUGE-L", number),
+    "minutes": ("minutes", minutes),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -51,7 +51,7 @@ def main() -> int:
         for table, row in chosen:
             print(f"{table.name} {row.cell}{' (measured)' if kept(table, row).exists() else ''}: {row.label}")
         return 0
-    if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in table.command for table, _ in chosen):
+    if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in table.on + row.options for table, row in chosen):
         return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
     for table, row in chosen:
         if kept(table, row).exists() and not arguments.again:
@@ -67,9 +67,9 @@ def main() -> int:
 def measure(table: Table, row: Row, folder: Path) -> int:
     """Runs a row's command into `folder`, keeps its results and writes the tables; returns the exit code."""
     print(f"{table.name}, {row.label}", flush=True)
-    words = shlex.split(os.path.expandvars(f"{table.command} {row.options}"))
-    script = [sys.executable, str(build_tables.ROOT / words[2]), *words[3:]]  # without "accelerate launch"
-    code = subprocess.run([*script, "--output_dir", str(folder)]).returncode
+    script = str(build_tables.ROOT / "scripts" / f"{row.script}.py")
+    options = shlex.split(os.path.expandvars(f"{table.on} {row.options}"))
+    code = subprocess.run([sys.executable, script, *options, "--output_dir", str(folder)]).returncode
     if code == 0:
         target = kept(table, row)
         target.parent.mkdir(parents=True, exist_ok=True)

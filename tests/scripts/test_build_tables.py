@@ -17,11 +17,12 @@ def package(tmp_path, monkeypatch):
     """A package with a README and the results of one of two rows."""
     rows = (Row("one", "a", "--x 1", "90 %"), Row("two", "b", "--x 2"))
     monkeypatch.setattr(build_tables, "ROOT", tmp_path)
-    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "run", rows),))
+    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "--data d", rows),))
     folder = tmp_path / "package" / "results" / "t" / "a"
     folder.mkdir(parents=True)
     rate, mean = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}, {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}
     results = dict.fromkeys(("success", "success_disjoint", "success_half_bleu", "search_success"), rate)
+    results["seconds"] = 150.0
     nothing = {"value": None, "low": None, "high": None, "n": 0}
     (folder / "results.json").write_text(json.dumps(results | {"changed_words": mean, "input_bleu": nothing}))
     readme = tmp_path / "package" / "README.md"
@@ -34,28 +35,10 @@ def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(packag
     assert build_tables.main() == 0
     text = package.read_text()
     assert "| one | 90 % | 50.0 % [25.0, 75.0] | 2.00 [1.50, 2.50] | - |" in text
-    assert "run --x 1\n" in text and "two" not in text and "old" not in text
+    assert "| 2 | 8 |" in text, "minutes and n"
+    assert 'on="--data d"\naccelerate launch scripts/seq2sick.py $on --x 1  # one\n' in text
+    assert "two" not in text and "old" not in text
     assert text.startswith("before\n") and text.endswith("after\n")
-
-
-def test_the_perplexity_ratio_has_a_column_where_a_row_has_one(package, monkeypatch):
-    results = package.parent / "results" / "t"
-    for cell, extra in (("a", {}), ("b", {"perplexity_ratio": {"value": 2.0, "low": 1.5, "high": 2.5, "n": 4}})):
-        (results / cell).mkdir(exist_ok=True)
-        found = json.loads((results / "a" / "results.json").read_text())
-        (results / cell / "results.json").write_text(json.dumps(found | extra))
-    monkeypatch.setattr("sys.argv", ["build_tables.py"])
-    assert build_tables.main() == 0
-    head, _, one, two = [line for line in package.read_text().splitlines() if line.startswith("|")]
-    assert head.endswith("| greedy claims | perplexity ratio | n |")
-    assert one.endswith("| - | 8 |") and two.endswith("| 2.00 [1.50, 2.50] | 8 |")
-
-
-def test_a_table_of_which_nothing_is_measured_is_empty(package, monkeypatch):
-    (package.parent / "results" / "t" / "a" / "results.json").unlink()
-    monkeypatch.setattr("sys.argv", ["build_tables.py"])
-    assert build_tables.main() == 0
-    assert package.read_text() == "before\n<!-- table: t -->\n<!-- end -->\nafter\n"
 
 
 def test_check_tells_a_stale_readme_and_writes_nothing(package, monkeypatch, capsys):

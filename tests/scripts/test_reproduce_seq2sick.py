@@ -14,7 +14,7 @@ TINY = "--max_samples 2 --steps 1 --refine_rounds 1 --candidates 4 --max_new_tok
 def tables(tmp_path, monkeypatch):
     """One table of two rows on the embedded victim, in a repository of its own."""
     rows = (Row("one", "a", "--goal non_overlapping"), Row("two", "b", "--goal keywords"))
-    found = (Table("package", "t", f"accelerate launch scripts/seq2sick.py {TINY}", rows),)
+    found = (Table("package", "t", TINY, rows),)
     root = tmp_path / "root"
     (root / "package").mkdir(parents=True)
     (root / "scripts").symlink_to(build_tables.ROOT / "scripts")
@@ -55,7 +55,7 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
 
 def test_a_row_without_its_package_is_left_out(tables, tmp_path, monkeypatch, capsys):
     rows = (Row("one", "a", "--max_samples 0", needs="no_such_package"),)
-    failing = (Table("package", "t", "accelerate launch scripts/seq2sick.py", rows),)
+    failing = (Table("package", "t", "", rows),)
     monkeypatch.setattr(reproduce_seq2sick, "TABLES", failing)
     assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 0
     assert capsys.readouterr().err == "t, one: left out, as no_such_package is not installed\n"
@@ -63,7 +63,7 @@ def test_a_row_without_its_package_is_left_out(tables, tmp_path, monkeypatch, ca
 
 
 def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypatch):
-    failing = (Table("package", "t", "accelerate launch scripts/seq2sick.py --max_samples 0", (Row("one", "a", ""),)),)
+    failing = (Table("package", "t", "--max_samples 0", (Row("one", "a", ""),)),)
     monkeypatch.setattr(reproduce_seq2sick, "TABLES", failing)
     assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 2
     assert not (tables / "package" / "results").exists()
@@ -75,9 +75,7 @@ def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypa
 )
 def test_mistakes(tables, monkeypatch, capsys, options, said):
     monkeypatch.delenv("TEXTADV_DATA", raising=False)
-    needs = Table(
-        "package", "t", "accelerate launch scripts/seq2sick.py --dataset_name $TEXTADV_DATA/x", (Row("", "a", ""),)
-    )
+    needs = Table("package", "t", "--dataset_name $TEXTADV_DATA/x", (Row("", "a", ""),))
     monkeypatch.setattr(reproduce_seq2sick, "TABLES", (needs,))
     assert run(monkeypatch, *options) == 2
     assert said in capsys.readouterr().err

@@ -396,6 +396,12 @@ def test_sentiment_classifiers_that_cannot_be(classifiers):
         measure("sentiment_agreement", **PAIRS, model_id="./nothing")
 
 
+def test_sentiment_by_vader_parts_plain_words_as_anyone_would():
+    pytest.importorskip("vaderSentiment")
+    pairs = {"predictions": ["great fun", "a car", "awful"], "references": ["wonderful", "a terrible car", "a loss"]}
+    assert measure("sentiment_agreement", **pairs, model_id="vader")["agreements"] == [1.0, 0.0, 1.0]
+
+
 # Perplexity ---------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,9 @@
 `sentiment_agreement` is the share of pairs to which a classifier gives the same label, `agreements` 1.0 or 0.0 for
 each pair. Cheng et al. (Seq2Sick, AAAI 2020) found another sentiment in 2.2 % of 500 sentences of DUC2003, by an
 online service: an agreement of 0.978. `model_id` is any text classifier of transformers with two labels or more, by
-Hub id or folder. Sentences are cut at what the classifier takes.
+Hub id or folder; sentences are cut at what it takes. "vader" stands for the lexicon and rules of the package
+vaderSentiment (Hutto and Gilbert, ICWSM 2014), which need no network; their labels are negative, neutral and positive,
+parted at a compound score of -0.05 and 0.05, as its authors do.
 """
 
 import datasets
@@ -29,11 +31,14 @@ class SentimentAgreement(evaluate.Metric):
     ):
         if not predictions:
             raise BadInput("sentiment_agreement of no sentences; give one pair at least")
-        model, tokenizer = _classifier(model_id)
-        model.to(device)
         texts = [*predictions, *references]
-        parts = [texts[first : first + batch_size] for first in range(0, len(texts), batch_size)]
-        labels = torch.cat([_labels(model, tokenizer, part) for part in parts])
+        if model_id == "vader":
+            labels = _vader_labels(texts)
+        else:
+            model, tokenizer = _classifier(model_id)
+            model.to(device)
+            parts = [texts[first : first + batch_size] for first in range(0, len(texts), batch_size)]
+            labels = torch.cat([_labels(model, tokenizer, part) for part in parts])
         same = labels[: len(predictions)] == labels[len(predictions) :]
         return {"sentiment_agreement": same.double().mean().item(), "agreements": same.double().tolist()}
 
@@ -43,6 +48,17 @@ def _labels(model, tokenizer, texts):
     """(N,) the likeliest label of each text."""
     batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
     return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(-1).cpu()
+
+
+def _vader_labels(texts):
+    """(N,) -1, 0 or 1."""
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise BadInput("sentiment by 'vader' needs vaderSentiment: pip install vaderSentiment") from error
+    analyzer = SentimentIntensityAnalyzer()
+    compound = torch.tensor([analyzer.polarity_scores(text)["compound"] for text in texts])
+    return (compound >= 0.05).long() - (compound <= -0.05).long()
 
 
 def _classifier(model_id):
