@@ -24,7 +24,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id", "perplexity_model"}  # change no record
+INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id", "perplexity_model"}  # or have a fingerprint
 
 
 class RunError(Exception):

@@ -19,6 +19,7 @@ class Row:
     options: str
     paper: str = ""
     script: str = "seq2sick"
+    needs: str = ""  # a module of a package that is not among the dependencies
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,15 @@ PARTS = {
     "released": ("`--variant released`", "--variant released"),
     "english": ("default, English words only", "--source_corpus dataset"),
 }
+LIMITS = {
+    "none": ("no limit", ""),
+    "stop_words": ("stop words stay", "--protect_stop_words"),
+    "max_words": ("at most 2 words", "--max_words 2"),
+    "max_words_share": ("at most 20 % of the words", "--max_words_share 0.2"),
+    "max_perplexity_ratio": ("at most twice the perplexity", "--max_perplexity_ratio 2"),
+    "all": ("these four together", "--protect_stop_words --max_words 2 --max_words_share 0.2 --max_perplexity_ratio 2"),
+    "min_similarity": ("similarity of at least 0.8", "--min_similarity 0.8"),
+}
 TABLES = (
     Table(
         "textadv",
@@ -103,5 +113,21 @@ TABLES = (
             for goal in GOALS
             for part, (label, options) in PARTS.items()
         ),
+    ),
+    Table(
+        "textadv",
+        "limits",
+        f"{TRANSFORMER} --max_samples 100 --perplexity_model runs/multi30k-lm",
+        tuple(
+            Row(
+                f"{GOALS[goal]}: {label}",
+                f"{goal}.{limit}",
+                f"{goal_options(goal)} {options}".strip(),
+                needs="sentence_transformers" if limit == "min_similarity" else "",
+            )
+            for goal in ("non_overlapping", "keywords-1")
+            for limit, (label, options) in LIMITS.items()
+        ),
+        (*SEQ2SICK, "perplexity_ratio", "minutes"),
     ),
 )

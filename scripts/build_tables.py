@@ -115,6 +115,7 @@ COLUMNS = {
     "queries": ("queries", whole),
     "original_perplexity": ("perplexity before", whole),
     "adversarial_perplexity": ("and after", whole),
+    "perplexity_ratio": ("perplexity ratio", number),
     "bleu": ("BLEU", number),
     "rouge_l": ("ROUGE-L", number),
     "minutes": ("minutes", minutes),

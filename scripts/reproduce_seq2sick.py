@@ -8,10 +8,13 @@
 
 Every row is one command, printed below its table; it runs in its own folder (--output_dir), and the same call again
 goes on where the last one stopped. As a row ends, its results.json is copied to textadv/results/<table>/<cell>/
-and the README's table is written. A row that is measured already is left alone, unless --again.
+and the README's table is written. A row that is measured already is left alone, unless --again. Victim and language
+model (runs/multi30k-marian, runs/multi30k-lm) are made by the commands of README.md and scripts/train_lm.py. A row that
+needs a package that isn't installed is left out, and named.
 """
 
 import argparse
+import importlib.util
 import os
 import shlex
 import shutil
@@ -52,6 +55,9 @@ def main() -> int:
         return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
     for table, row in chosen:
         if kept(table, row).exists() and not arguments.again:
+            continue
+        if row.needs and importlib.util.find_spec(row.needs) is None:
+            print(f"{table.name}, {row.label}: left out, as {row.needs} is not installed", file=sys.stderr)
             continue
         if code := measure(table, row, Path(arguments.output_dir) / table.name / row.cell):
             return code

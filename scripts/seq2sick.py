@@ -14,6 +14,10 @@ Two random keywords for each sentence, or keywords of your own:
 Perplexity of the adversarial sentences, under a model of the Hub or one that scripts/train_lm.py made:
     accelerate launch scripts/seq2sick.py --perplexity_model openai-community/gpt2
 
+Limits on the adversarial sentence, each a part of what success means:
+    accelerate launch scripts/seq2sick.py --max_words 2 --protect_stop_words
+    accelerate launch scripts/seq2sick.py --max_perplexity_ratio 2 --perplexity_model openai-community/gpt2
+
 Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl, results.json, manifest.json and
 report.html. Two CPU processes: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ...
 """
@@ -22,7 +26,15 @@ from typing import Any
 
 from _run import Run, RunArguments, launch
 
-from textadv.configs import BadInput, DataConfig, MeasuresConfig, Seq2SickConfig, VictimConfig, WordsConfig
+from textadv.configs import (
+    BadInput,
+    DataConfig,
+    LimitsConfig,
+    MeasuresConfig,
+    Seq2SickConfig,
+    VictimConfig,
+    WordsConfig,
+)
 
 
 def main(
@@ -31,20 +43,24 @@ def main(
     data: DataConfig,
     config: Seq2SickConfig,
     words: WordsConfig,
+    limited: LimitsConfig,
     measured: MeasuresConfig,
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
     from textadv.language_model import LanguageModel, perplexities
+    from textadv.limits import Limits
     from textadv.report import report
     from textadv.setting import load_setting
     from textadv.summary import measures
 
-    setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
     judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
-    with Run(arguments, [victim_config, data, config, words, measured], setting.fingerprint()) as run:
+    limits = Limits.from_config(limited, judge)
+    setting = load_setting(victim_config, data, config, words, limits=limits, max_samples=arguments.max_samples)
+    configs = [victim_config, data, config, words, limited, measured]
+    with Run(arguments, configs, setting.fingerprint()) as run:
         attack(run, setting, config)
         if judge is not None:
-            judge.model.to(run.device)
+            judge.to(run.device)
         run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
 
 
@@ -52,7 +68,7 @@ def attack(run: Run, setting: Any, config: Seq2SickConfig) -> None:
     """Attacks what the run has no records of yet, and appends them. `setting` is a `textadv.setting.Setting`."""
     from textadv.seq2sick import seq2sick
 
-    setting.victim.to(run.device)
+    setting.to(run.device)
     for batch in run.batches(setting.examples):
         with run.accelerator.autocast():
             records = seq2sick(
@@ -61,6 +77,7 @@ def attack(run: Run, setting: Any, config: Seq2SickConfig) -> None:
                 config=config,
                 seed=run.arguments.seed,
                 pool=setting.pool,
+                limits=setting.limits,
                 on_finished=run.advance,
             )
         run.append(records)
@@ -74,6 +91,7 @@ if __name__ == "__main__":
         DataConfig,
         Seq2SickConfig,
         WordsConfig,
+        LimitsConfig,
         MeasuresConfig,
         mistakes=(BadInput,),
         description=__doc__,

@@ -14,13 +14,21 @@ Seq2Sick without its projection: "search_success" of results.json says how often
 how often the words that are nearest to them do:
     accelerate launch scripts/seq2sick_baselines.py --baseline nearest_neighbor --goal keywords
 
-The run folder is that of scripts/seq2sick.py, and random keywords are the same for the same seed. A run of Seq2Sick is
-cut to the same budget by counting its successes of more than --max_words changed words as failures.
+The run folder and the limits (--max_words, 5 if not given, and the others) are those of scripts/seq2sick.py, and random
+keywords are the same for the same seed.
 """
 
 from _run import Run, RunArguments, launch
 
-from textadv.configs import BadInput, BaselineConfig, DataConfig, VictimConfig, WordsConfig
+from textadv.configs import (
+    BadInput,
+    BaselineConfig,
+    DataConfig,
+    LimitsConfig,
+    MeasuresConfig,
+    VictimConfig,
+    WordsConfig,
+)
 
 
 def main(
@@ -29,16 +37,23 @@ def main(
     data: DataConfig,
     config: BaselineConfig,
     words: WordsConfig,
+    limited: LimitsConfig,
+    measured: MeasuresConfig,
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
     from textadv.baselines.baseline import baseline
+    from textadv.language_model import LanguageModel, perplexities
+    from textadv.limits import Limits
     from textadv.report import report
     from textadv.setting import load_setting
     from textadv.summary import measures
 
-    setting = load_setting(victim_config, data, config, words, max_samples=arguments.max_samples)
-    with Run(arguments, [victim_config, data, config, words], setting.fingerprint()) as run:
-        setting.victim.to(run.device)
+    judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
+    limits = Limits.from_config(limited, judge)
+    setting = load_setting(victim_config, data, config, words, limits=limits, max_samples=arguments.max_samples)
+    configs = [victim_config, data, config, words, limited, measured]
+    with Run(arguments, configs, setting.fingerprint()) as run:
+        setting.to(run.device)
         for batch in run.batches(setting.examples):
             with run.accelerator.autocast():
                 records = baseline(
@@ -47,10 +62,13 @@ def main(
                     config=config,
                     seed=arguments.seed,
                     pool=setting.pool,
+                    limits=setting.limits,
                     on_finished=run.advance,
                 )
             run.append(records)
-        run.finish(measures, report)
+        if judge is not None:
+            judge.to(run.device)
+        run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
 
 
 if __name__ == "__main__":
@@ -61,6 +79,8 @@ if __name__ == "__main__":
         DataConfig,
         BaselineConfig,
         WordsConfig,
+        LimitsConfig,
+        MeasuresConfig,
         mistakes=(BadInput,),
         description=__doc__,
     )

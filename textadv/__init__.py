@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textadv.configs import BadInput, BaselineConfig, DataConfig, Seq2SickConfig, VictimConfig
+    from textadv.configs import BadInput, BaselineConfig, DataConfig, LimitsConfig, Seq2SickConfig, VictimConfig
+    from textadv.limits import Limits
     from textadv.types import AttackRecord, Example
     from textadv.victim import Victim
     from textadv.vocabulary import Vocabulary
@@ -23,6 +24,8 @@ __all__ = [
     "BaselineConfig",
     "DataConfig",
     "Example",
+    "Limits",
+    "LimitsConfig",
     "Seq2SickConfig",
     "Victim",
     "VictimConfig",
@@ -35,6 +38,8 @@ _HOME = {
     "BaselineConfig": "configs",
     "DataConfig": "configs",
     "Example": "types",
+    "Limits": "limits",
+    "LimitsConfig": "configs",
     "Seq2SickConfig": "configs",
     "Victim": "victim",
     "VictimConfig": "configs",

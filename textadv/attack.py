@@ -11,6 +11,7 @@ from textadv.configs import BadInput
 from textadv.confirmation import Confirmation
 from textadv.goals import Goal, NonOverlapping, TargetedKeywords
 from textadv.keywords import draw_keywords, stack_pieces
+from textadv.limits import NO_LIMITS, Limits
 from textadv.sources import Sources
 from textadv.types import AttackRecord, CountedVictim, Example
 from textadv.victim import Victim
@@ -41,6 +42,7 @@ def attack(
     search: Callable[[Confirmation, Tensor], None],
     seed: int,
     whole_words: bool = True,
+    limits: Limits = NO_LIMITS,
 ) -> list[AttackRecord]:
     """Runs `search` on a batch and returns one record for each example, in order.
 
@@ -54,12 +56,15 @@ def attack(
     spoken = not_blank(examples)
     records = {example.example_id: _skipped_record(example, BLANK, seed) for example in examples}
     if spoken:
-        batch = clean_batch(vocabulary, spoken, whole_words=whole_words)
-        confirmed = Confirmation(batch.victim, batch.sources, goal(batch), batch.outputs)
+        batch = clean_batch(vocabulary, spoken, whole_words=whole_words, limits=limits)
+        confirmed = Confirmation(batch.victim, batch.sources, goal(batch), batch.outputs, limits)
         reasons = [_why_skip(confirmed.goal, row, output) for row, output in enumerate(batch.outputs)]
         rows = torch.tensor([row for row, why in enumerate(reasons) if why is None], dtype=torch.long)
+        rows = rows.to(batch.sources.ids.device)
+        if limits:  # where they leave nothing to change, nothing is searched
+            rows = rows[batch.sources.changeable[rows].any(1)]
         if len(rows):
-            search(confirmed, rows.to(batch.sources.ids.device))
+            search(confirmed, rows)
             confirmed.close()
         for row, example in enumerate(spoken):
             records[example.example_id] = _record(batch, confirmed, row, reasons[row], seed)
@@ -72,11 +77,17 @@ def not_blank(examples: Sequence[Example]) -> list[Example]:
     return [example for example in examples if example.source.strip()]
 
 
-def clean_batch(vocabulary: Vocabulary, examples: Sequence[Example], *, whole_words: bool = True) -> CleanBatch:
+def clean_batch(
+    vocabulary: Vocabulary,
+    examples: Sequence[Example],
+    *,
+    whole_words: bool = True,
+    limits: Limits = NO_LIMITS,
+) -> CleanBatch:
     """Decodes the clean outputs with the reporting settings: one query each."""
     victim = vocabulary.victim
     texts = [example.source for example in examples]
-    sources = Sources(vocabulary, texts, whole_words=whole_words)
+    sources = Sources(vocabulary, texts, whole_words=whole_words, limits=limits)
     pieces = victim.generate_pieces(texts)
     counted = CountedVictim(victim, len(texts))
     counted.queries = [1] * len(texts)

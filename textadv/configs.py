@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+SENTENCE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+
 
 class BadInput(ValueError):
     """A user's mistake. The message is one line: what is wrong, and what would be right."""
@@ -123,12 +125,11 @@ class Seq2SickConfig(GoalConfig):
 
 @dataclass(frozen=True)
 class BaselineConfig(GoalConfig):
-    """What Seq2Sick is measured against (`textadv/baselines/`): one budget of changed words for all of them."""
+    """What Seq2Sick is measured against (`textadv/baselines/`), within the budget of words of `LimitsConfig`."""
 
     baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel", "nearest_neighbor"] = field(
         default="random_words", metadata={"help": "which one: a file of textadv/baselines"}
     )
-    max_words: int = field(default=5, metadata={"help": "budget: most words that a sentence may have changed"})
     tries: int = field(
         default=200, metadata={"help": "random_words: sentences tried, evenly over 1, 2, ... changed words"}
     )
@@ -161,7 +162,7 @@ class BaselineConfig(GoalConfig):
     )
 
     def __post_init__(self) -> None:
-        counts = ("num_keywords", "max_words", "tries", "word_candidates", "swap_candidates", "top_k")
+        counts = ("num_keywords", "tries", "word_candidates", "swap_candidates", "top_k")
         for name in (*counts, "swap_steps", "gumbel_samples", "gumbel_tries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
@@ -177,6 +178,49 @@ class BaselineConfig(GoalConfig):
                 raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
         if self.baseline == "word_importance" and not self.whole_words:
             raise BadInput("word_importance ranks whole words; leave out --whole_words false")
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """What an adversarial sentence must keep to, beside the goal: the same for every attack, and nothing by default.
+
+    Words are those of `words.py`, where a punctuation mark is a word too.
+    """
+
+    protected_words: str | None = field(
+        default=None,
+        metadata={"help": "words of the source that stay, as in 'not never', or a text file of them; in any case"},
+    )
+    protect_stop_words: bool = field(
+        default=False, metadata={"help": "scikit-learn's English stop words stay; for another list: --protected_words"}
+    )
+    max_words: int | None = field(
+        default=None, metadata={"help": "most words that may change; default: any number, 5 for the baselines"}
+    )
+    max_words_share: float | None = field(
+        default=None, metadata={"help": "most of a sentence's words that may change, as a share: 0.2 for one in five"}
+    )
+    min_similarity: float | None = field(
+        default=None, metadata={"help": "least cosine of the sentence embeddings of original and adversarial source"}
+    )
+    similarity_model: str = field(
+        default=SENTENCE_ENCODER,
+        metadata={"help": "Hub id or folder of the sentence encoder, for sentence-transformers"},
+    )
+    max_perplexity_ratio: float | None = field(
+        default=None,
+        metadata={"help": "most that perplexity under --perplexity_model may grow, adversarial over original"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_words is not None and self.max_words < 1:
+            raise BadInput(f"--max_words must be at least 1, not {self.max_words}")
+        if self.max_words_share is not None and not 0 < self.max_words_share <= 1:
+            raise BadInput(f"--max_words_share must be above 0 and at most 1, not {self.max_words_share}")
+        if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
+            raise BadInput(f"--min_similarity must be a cosine, from -1 to 1, not {self.min_similarity}")
+        if self.max_perplexity_ratio is not None and not 0 < self.max_perplexity_ratio < float("inf"):
+            raise BadInput(f"--max_perplexity_ratio must be a positive number, not {self.max_perplexity_ratio}")
 
 
 @dataclass(frozen=True)

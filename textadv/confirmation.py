@@ -1,7 +1,8 @@
 """The best adversarial sentence of each example so far. Nothing counts until its *text* has been decoded.
 
 A search offers piece sequences; each is turned into text, tokenized afresh, decoded with the reporting settings in
-full precision, and judged by the goal. Only then is it kept, if it changes fewer words than what was kept before.
+full precision, and judged by the goal and the limits. Only then is it kept, if it changes fewer words than what was
+kept before.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textadv.goals import Goal
+from textadv.limits import NO_LIMITS, HeldLimits, Limits
 from textadv.sources import Sources
 from textadv.types import CountedVictim
 
@@ -21,11 +23,20 @@ class Confirmation:
 
     `words` (B,) is the number of changed pieces of the best confirmed success (NONE_YET without one), `ids` (B, T)
     its pieces, or of the most promising failure, `texts` and `outputs` its text and decoded output, `found_by` the
-    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, be it of no text.
+    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, within the limits on
+    its sentence if the output is one of a text.
     """
 
-    def __init__(self, victim: CountedVictim, sources: Sources, goal: Goal, clean_outputs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        victim: CountedVictim,
+        sources: Sources,
+        goal: Goal,
+        clean_outputs: Sequence[str],
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         self.victim, self.sources, self.goal = victim, sources, goal
+        self._limits, self._held_limits = limits, HeldLimits(limits)
         count = len(sources.texts)
         self.words = torch.full((count,), NONE_YET, device=sources.ids.device)
         self.ids = sources.ids.clone()
@@ -40,8 +51,17 @@ class Confirmation:
         """(B,) whether a success is confirmed."""
         return self.words < NONE_YET
 
+    @property
+    def bound(self) -> Tensor:
+        """(B,) how many changed words are too many: as many as the best success has, or more than the budget."""
+        return torch.minimum(self.words, self.sources.budget + 1)
+
     def judge(self, rows: Tensor, ids: Tensor, outputs: Tensor, loss: Tensor) -> Tensor:
-        """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones."""
+        """(N,) violations of greedy outputs (N, M) of pieces ids (N, T); remembers the most promising ones.
+
+        Limits that are broken where the goal is met count as one violation. A sentence that changes more words than the
+        budget is judged by the goal alone, and not remembered.
+        """
         return self._judge(rows, ids, self.victim.decode(outputs), loss.tolist())
 
     def claim(self, rows: Tensor, outputs: Tensor) -> Tensor:
@@ -55,14 +75,15 @@ class Confirmation:
     def show(self, rows: Tensor, ids: Tensor, *, by: str) -> Tensor:
         """For a search that sees nothing but reported outputs: (N,) violations of those of ids (N, T).
 
-        Successes are kept as `offer` keeps them, and a text is decoded once only. What is tokenized to other pieces
-        costs no query and has NONE_YET violations.
+        Successes are kept as `offer` keeps them, and a text is decoded once only. What changes more words than the
+        budget, or is tokenized to other pieces, costs no query and has NONE_YET violations.
         """
         violations = torch.full((len(rows),), NONE_YET, device=rows.device)
         if len(rows) == 0:
             return violations
         texts = self.sources.text(rows, ids)
-        real = [i for i, same in enumerate(self.sources.survives(rows, ids, texts)) if same]
+        within = (self.sources.changed(rows, ids) <= self.sources.budget[rows]).tolist()
+        real = [i for i, same in enumerate(self.sources.survives(rows, ids, texts)) if same and within[i]]
         self._decode(rows, texts, real)
         outputs = [self._outputs[row][texts[i]] for i, row in zip(real, rows[real].tolist(), strict=True)]
         violations[real] = self._judge(rows[real], ids[real], outputs, [0.0] * len(real))
@@ -73,10 +94,15 @@ class Confirmation:
     def _judge(self, rows: Tensor, ids: Tensor, texts: Sequence[str], losses: Sequence[float]) -> Tensor:
         row_of, changed = rows.tolist(), self.sources.changed(rows, ids).tolist()
         found = [self.goal.violations(row, text) for row, text in zip(row_of, texts, strict=True)]
+        # Greed and beams may disagree on the original, which is no merit of the search.
+        budget = self.sources.budget.tolist()
+        eligible = [i for i, row in enumerate(row_of) if 0 < changed[i] <= budget[row]]
+        if self._limits and (met := [i for i in eligible if found[i] == 0]):
+            for i, held in zip(met, self._held(rows[met], self.sources.text(rows[met], ids[met])), strict=True):
+                found[i] = 0 if held else 1
         unsolved = (~self.solved).tolist()
-        for i, row in enumerate(row_of):
-            if not changed[i]:
-                continue  # greed and beams may disagree on the original, which is no merit of the search
+        for i in eligible:
+            row = row_of[i]
             self.claimed[row] |= found[i] == 0
             promise = (found[i], losses[i])
             if unsolved[row] and promise < self._promise[row]:
@@ -87,28 +113,27 @@ class Confirmation:
     def offer(self, rows: Tensor, ids: Tensor, *, by: str, better: bool = False) -> Tensor:
         """Decodes and judges the texts of ids (N, T); returns (N,) which of them are confirmed successes.
 
-        Offers that could not improve on what is kept, or whose text is tokenized to other pieces, are turned down
-        without a query; a text is decoded once only. An offer that is `better` by the searcher's own measure
-        replaces what is kept although it changes more words.
+        Offers that could not improve on what is kept, change more words than the budget, or whose text is tokenized
+        to other pieces, are turned down without a query; a text is decoded once only. An offer that is `better` by the
+        searcher's own measure replaces what is kept although it changes more words.
         """
         accepted = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         if len(rows) == 0:
             return accepted
-        changed, row_of, words = self.sources.changed(rows, ids).tolist(), rows.tolist(), self.words.tolist()
+        changed, row_of, bound = self.sources.changed(rows, ids).tolist(), rows.tolist(), self.bound.tolist()
+        if better:
+            bound = (self.sources.budget + 1).tolist()
         texts = self.sources.text(rows, ids)
         survives = self.sources.survives(rows, ids, texts)
-        wanted = [i for i, row in enumerate(row_of) if survives[i] and (better or changed[i] < words[row])]
+        wanted = [i for i, row in enumerate(row_of) if survives[i] and changed[i] < bound[row]]
         self._decode(rows, texts, wanted)
-        for i in wanted:
+        for i in self._successes(rows, texts, wanted):
             row = row_of[i]
-            output = self._outputs[row][texts[i]]
-            if self.goal.violations(row, output):
-                continue
             accepted[i] = True
-            if better or changed[i] < words[row]:
-                words[row] = changed[i]
+            if better or changed[i] < bound[row]:
+                bound[row] = changed[i]
                 self.words[row], self.ids[row] = changed[i], ids[i]
-                self.texts[row], self.outputs[row], self.found_by[row] = texts[i], output, by
+                self.texts[row], self.outputs[row], self.found_by[row] = texts[i], self._outputs[row][texts[i]], by
         return accepted
 
     def offer_only(self, rows: Tensor, ids: Tensor, *, by: str) -> None:
@@ -144,8 +169,19 @@ class Confirmation:
         for i in real:
             row = int(failed[i])
             self.texts[row], self.outputs[row] = texts[i], self._outputs[row][texts[i]]
-            if self.goal.violations(row, self.outputs[row]) == 0:
-                self.words[row], self.found_by[row] = changed[i], "closing"
+        for i in self._successes(failed, texts, real):
+            row = int(failed[i])
+            self.words[row], self.found_by[row] = changed[i], "closing"
+
+    def _successes(self, rows: Tensor, texts: Sequence[str], which: Sequence[int]) -> list[int]:
+        """Those of the texts, decoded before, that meet the goal within the limits."""
+        row_of = rows.tolist()
+        met = [i for i in which if not self.goal.violations(row_of[i], self._outputs[row_of[i]][texts[i]])]
+        return [i for i, held in zip(met, self._held(rows[met], [texts[i] for i in met]), strict=True) if held]
+
+    def _held(self, rows: Tensor, texts: Sequence[str]) -> list[bool]:
+        """Whether texts, made of the sentences of rows (N,), hold the limits."""
+        return self._held_limits.held([self.sources.texts[row] for row in rows.tolist()], texts)
 
     def _decode(self, rows: Tensor, texts: Sequence[str], which: Iterable[int]) -> None:
         """Fills `_outputs` for those of the texts that were never decoded before."""

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from textadv.configs import BadInput
+from textadv.fingerprint import parameters_fingerprint
 
 RESAMPLES = 10_000  # so that an end of the interval is off by some 3 % of a standard error
 
@@ -91,6 +92,14 @@ class LanguageModel:
             raise BadInput(f"{name} is no causal language model that can be loaded; give another one") from error
         return cls(model.to(device), tokenizer)
 
+    def to(self, device: torch.device | str) -> None:
+        """Moves the model."""
+        self.model.to(device)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the parameters."""
+        return parameters_fingerprint(self.model)
+
     @property
     def longest(self) -> int:
         """Most pieces that the model takes, start token included."""
@@ -136,7 +145,8 @@ class LanguageModel:
         ids = pad_sequence(list(rows), batch_first=True).to(self.model.device)  # (B, T), padded on the right
         lengths = torch.tensor([len(row) for row in rows], device=ids.device)
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        logits = self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+        with torch.autocast(ids.device.type, enabled=False):  # an attack may be searching in bf16
+            logits = self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
         losses = cross_entropy(logits[:, :-1].transpose(1, 2).float(), ids[:, 1:], reduction="none")
         return losses.double().masked_fill(~mask[:, 1:], 0.0), mask[:, 1:]
 

@@ -35,14 +35,14 @@ CONFIRM_AT_ONCE = 8  # greedy successes of one example that are decoded with bea
 
 
 def refine(confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_finished: Callable[[int], None]) -> None:
-    """Looks, for each of `rows`, for a success that changes fewer words than the confirmed one."""
+    """Looks, for each of `rows`, for a success that changes fewer words than the confirmed one, within the budget."""
     victim, sources = confirmed.victim, confirmed.sources
     goal = copy(confirmed.goal)
     goal.margin = config.refine_margin
     rows = rows[sources.changeable[rows].any(1)]
     lines = sources.ids[rows][:, None].repeat(1, min(config.beam, goal.demands), 1)  # (n, W, T)
     for turn in range(1, config.refine_rounds + 1):
-        improvable = confirmed.words[rows] > turn
+        improvable = confirmed.bound[rows] > turn
         if gone := int((~improvable).sum()):
             on_finished(gone)
         rows, lines = rows[improvable], lines[improvable]

@@ -19,7 +19,9 @@ Deviations of `fixed` from the paper (the letters of the algorithm: `paper`; of 
 | refinement, restoration | on | off | off |
 
 The decoder's free-running output comes from one batched greedy decoding, its logits from one teacher-forced pass on
-that output. Sentences whose confirmed success changes a single word can't be improved and leave the batch.
+that output. Sentences whose confirmed success changes a single word can't be improved and leave the batch. Where a
+limit says how many words may change, the search goes on over more of them: of a greedy success that changes too many,
+those of the largest |delta| stay changed, as many as may, and that sentence is decoded in its turn.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +34,8 @@ from textadv.attack import CleanBatch, attack, keywords_goal, non_overlapping_go
 from textadv.configs import Seq2SickConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import Goal, NonOverlapping, TargetedKeywords
-from textadv.refinement import loss_and_gradient, refine
+from textadv.limits import NO_LIMITS, Limits
+from textadv.refinement import exact_loss, loss_and_gradient, refine
 from textadv.released import ReleasedKeywords, ReleasedNonOverlapping
 from textadv.restoration import restore
 from textadv.sources import Sources
@@ -47,6 +50,7 @@ def seq2sick(
     config: Seq2SickConfig,
     seed: int,
     pool: Sequence[str] = (),
+    limits: Limits = NO_LIMITS,
     on_finished: Callable[[int], None] = lambda count: None,
 ) -> list[AttackRecord]:
     """Attacks a batch of sentences: gradient search, refinement, restoration.
@@ -55,6 +59,7 @@ def seq2sick(
         vocabulary: the pieces that may be written, and through it the victim.
         examples: for the keywords goal, `keywords` are their targets; where an example has none,
             `config.num_keywords` are drawn from `pool` by (seed, example_id).
+        limits: what a success must keep to beside the goal.
         on_finished: told how many examples have left the batch since it was last told.
 
     Returns:
@@ -79,6 +84,7 @@ def seq2sick(
         search=search,
         seed=seed,
         whole_words=config.whole_words,
+        limits=limits,
     )
 
 
@@ -193,15 +199,46 @@ def gradient_search(
     for _ in range(config.steps + 1 if config.steps else 0):  # the first one tries the original
         if len(state.rows) == 0:
             return
-        norm = state.delta.flatten(1).norm(dim=1)
+        delta, norm = state.delta, state.delta.flatten(1).norm(dim=1)
         state, ids, outputs, loss = step(state, confirmed.victim, confirmed.sources, confirmed.goal, config)
         reached = confirmed.judge(state.rows, ids, outputs, loss) == 0
         if config.variant == "released":  # keeps the least norm of delta, not the fewest words
             reached &= norm < least_norm[state.rows]
+        ids, reached = within_budget(confirmed, state.rows, ids, delta, reached)
         at = reached.nonzero().squeeze(1)
         accepted = at[confirmed.offer(state.rows[at], ids[at], by="gradient", better=config.variant == "released")]
         least_norm[state.rows[accepted]] = norm[accepted]
         state = _improvable(state, confirmed, on_finished)
+
+
+def within_budget(
+    confirmed: Confirmation, rows: Tensor, ids: Tensor, delta: Tensor, reached: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Tries greedy successes that change too many words again with fewer.
+
+    Args:
+        ids, delta: (n, T), (n, T, d) the sentences of rows (n,) and where they come from.
+        reached: (n,) which of them meet the goal greedily.
+
+    Returns:
+        ids and reached, with other sentences and what became of them in the place of those that change too many.
+    """
+    sources = confirmed.sources
+    over = (reached & (sources.changed(rows, ids) > sources.budget[rows])).nonzero().squeeze(1)
+    if len(over) == 0:
+        return ids, reached
+    fewer = cut(ids[over], delta[over], sources, rows[over])
+    loss, outputs = exact_loss(fewer, confirmed.victim, sources, confirmed.goal, rows[over])
+    hits = confirmed.judge(rows[over], fewer, outputs, loss) == 0
+    return ids.index_copy(0, over, fewer), reached.index_copy(0, over, hits)
+
+
+def cut(ids: Tensor, delta: Tensor, sources: Sources, rows: Tensor) -> Tensor:
+    """ids (n, T) with the original pieces where |delta| (n, T, d) is too small for the sentence's budget of words."""
+    original = sources.ids[rows]
+    length = delta.norm(dim=-1).masked_fill(ids == original, -1)
+    rank = length.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return ids.where(rank < sources.budget[rows][:, None], original)
 
 
 def _improvable(state: SearchState, confirmed: Confirmation, on_finished: Callable[[int], None]) -> SearchState:

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from textadv.attack import refuse_too_long
 from textadv.configs import BadInput, DataConfig, GoalConfig, VictimConfig, WordsConfig
 from textadv.data import dataset_fingerprint, keyword_corpus, load_examples, source_corpus, texts_fingerprint
 from textadv.keywords import keyword_pool, with_keywords
+from textadv.limits import NO_LIMITS, Limits
 from textadv.types import Example
 from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
@@ -19,6 +22,7 @@ class Setting:
     victim: Victim
     vocabulary: Vocabulary
     pool: list[str]
+    limits: Limits
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of everything that records depend on beside the options."""
@@ -27,7 +31,13 @@ class Setting:
             "victim": self.victim.fingerprint(),
             "vocabulary": self.vocabulary.fingerprint(),
             "keyword pool": texts_fingerprint(self.pool),
+            **self.limits.fingerprint(),
         }
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the models that the attack asks."""
+        self.victim.to(device)
+        self.limits.to(device)
 
 
 def load_setting(
@@ -36,6 +46,7 @@ def load_setting(
     goal: GoalConfig,
     words: WordsConfig,
     *,
+    limits: Limits = NO_LIMITS,
     max_samples: int | None = None,
 ) -> Setting:
     """Loads the first `max_samples` sentences (all if None) and the victim, on the CPU.
@@ -54,4 +65,4 @@ def load_setting(
     elif words.keywords is not None or words.keywords_file is not None:
         raise BadInput("--keywords and --keywords_file are for the keywords goal; add --goal keywords")
     corpus = source_corpus(data, words.source_corpus)
-    return Setting(examples, victim, Vocabulary(victim, whole_words=goal.whole_words, corpus=corpus), pool)
+    return Setting(examples, victim, Vocabulary(victim, whole_words=goal.whole_words, corpus=corpus), pool, limits)

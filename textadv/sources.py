@@ -9,6 +9,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from textadv.limits import NO_LIMITS, Limits
 from textadv.vocabulary import CONTINUATION, FIRST, FROZEN, INSIDE, MARKS, Vocabulary
 
 
@@ -18,11 +19,22 @@ class Sources:
     A word may change if its text is one whole-word piece, with or without punctuation marks behind it. Everything
     else (prefix, special pieces, words of several pieces) is frozen. Text is rebuilt by putting new words into the
     original string, so what is not attacked stays as it was, to the letter.
+
+    Limits freeze the words that they protect. `budget` (B,) is how many of the others may change at once; where it is
+    0, all are frozen.
     """
 
-    def __init__(self, vocabulary: Vocabulary, texts: Sequence[str], *, whole_words: bool = True) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        texts: Sequence[str],
+        *,
+        whole_words: bool = True,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         self.vocabulary = vocabulary
         self.whole_words = whole_words
+        self._limits = limits
         self.texts = list(texts)
         self.ids, self.mask = vocabulary.victim.encode(texts)  # (B, T)
         places = torch.full(self.ids.shape, FROZEN)
@@ -34,7 +46,10 @@ class Sources:
             self._chunk_of.append({position: chunk for position, (chunk, _) in at.items()})
             for position, (_, place) in at.items():
                 places[row, position] = place
+        budget = torch.tensor([limits.budget(text) for text in texts])
+        places[budget == 0] = FROZEN
         self.places = places.to(self.ids.device)  # (B, T): FROZEN, FIRST, INSIDE, CONTINUATION
+        self.budget = budget.to(self.ids.device)  # (B,)
 
     @property
     def changeable(self) -> Tensor:
@@ -97,7 +112,7 @@ class Sources:
         if not self.whole_words:
             kinds = [INSIDE if vocabulary.starts_word[ids[p]] else CONTINUATION for p in body]
             usable = {p: (0, kind) for p, kind in zip(body, kinds, strict=True) if vocabulary.surface[ids[p]].isalpha()}
-            return text.split(), usable
+            return text.split(), {p: usable[p] for p in self._unprotected(body, ids, text) if p in usable}
         chunks = text.split()
         parts: list[list[int]] = [[] for _ in chunks]  # the pieces of each chunk
         for p, chunk in zip(body, self._chunks_of(body, ids, text), strict=True):
@@ -105,13 +120,20 @@ class Sources:
                 parts[chunk].append(p)
         found = {}
         for chunk, part in enumerate(parts):
-            if not part:
+            if not part or self._limits.protects(chunks[chunk]):
                 continue
             first, place = ids[part[0]], FIRST if part[0] == body[0] else INSIDE
             core = chunks[chunk].rstrip(MARKS)
             if vocabulary.whole[place, first] and vocabulary.surface[first].casefold() == core.casefold():
                 found[part[0]] = (chunk, place)
         return chunks, found
+
+    def _unprotected(self, body: list[int], ids: list[int], text: str) -> list[int]:
+        """The pieces of `body` that belong to no protected word; none where that can't be told."""
+        if not self._limits.protected:
+            return body
+        stays = [self._limits.protects(chunk) for chunk in text.split()] + [True]
+        return [p for p, chunk in zip(body, self._chunks_of(body, ids, text), strict=True) if not stays[chunk]]
 
     def _chunks_of(self, body: list[int], ids: list[int], text: str) -> list[int]:
         """The chunk of `text` that each piece of `body` belongs to; the last one's number plus 1 for none."""

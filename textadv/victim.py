@@ -1,6 +1,5 @@
 """The model under attack: any encoder-decoder of transformers, from the Hub or a folder."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from textadv.configs import BadInput, VictimConfig
 from textadv.decoding import Decoded, greedy_search
+from textadv.fingerprint import parameters_fingerprint
 
 CHUNK_PIECES = 16_384  # source pieces decoded at once: bounds memory, and is wide enough to fill a GPU
 
@@ -203,11 +203,7 @@ class Victim:
 
     def fingerprint(self) -> str:
         """SHA-256 of the parameters."""
-        digest = hashlib.sha256()
-        for name, values in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return parameters_fingerprint(self.model)
 
     # At construction ------------------------------------------------------------------------------------
 

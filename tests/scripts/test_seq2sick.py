@@ -200,21 +200,25 @@ def test_the_report_shows_every_sentence(whole):
         assert sorted(marked[tag]) == sorted(pair[side] for pair in changed)
 
 
-def test_perplexity_is_added_to_a_finished_run(whole, here, tmp_path):
-    """No record changes; the figures are those of the successes' texts, again from the folder of the model."""
+def write_language_model(folder: Path, texts: list[str], *, seed: int = 0) -> None:
+    """A random one."""
     import torch
 
     from textadv.configs import TrainLMConfig
-    from textadv.language_model import LanguageModel
     from textadv.lm_training import build
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model, tokenizer = build(
-            TrainLMConfig(d_model=8, num_layers=1, num_heads=2), [r["original"] for r in lines(whole[0])]
-        )
-    model.save_pretrained(tmp_path / "lm")
-    tokenizer.save_pretrained(tmp_path / "lm")
+        torch.manual_seed(seed)
+        model, tokenizer = build(TrainLMConfig(d_model=8, num_layers=1, num_heads=2), texts)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_perplexity_is_added_to_a_finished_run(whole, here, tmp_path):
+    """No record changes; the figures are those of the successes' texts, again from the folder of the model."""
+    from textadv.language_model import LanguageModel
+
+    write_language_model(tmp_path / "lm", [row["original"] for row in lines(whole[0])])
     shutil.copytree(whole[0], tmp_path / "copy")
     assert here("--output_dir", "copy", *WHOLE, "--perplexity_model", tmp_path / "lm") == 0
     assert lines(tmp_path / "copy") == lines(whole[0])
@@ -288,6 +292,47 @@ def test_bf16_is_close_and_confirmed_in_fp32(whole, victim, tmp_path):
     assert [row["clean_output"] for row in rows] == [row["clean_output"] for row in exact]
     solved = verify(rows, victim, non_overlapping)
     assert abs(solved - sum(row["success"] for row in exact)) <= 2
+
+
+# Limits -------------------------------------------------------------------------------------------------
+
+
+def test_successes_hold_the_limits(whole, here, victim, tmp_path, capsys):
+    """The same model judges and measures; another one in its folder, or another list of words, makes another run."""
+    from textadv.metrics import Perplexity
+
+    texts = [row["original"] for row in lines(whole[0])]
+    write_language_model(tmp_path / "lm", texts)
+    (tmp_path / "words.txt").write_text("The\nA")
+    limits = "--protected_words words.txt --max_words 2 --max_perplexity_ratio 1.02 --perplexity_model lm".split()
+    assert here("--output_dir", "out", *SMALL, *limits) == 0
+    rows = lines(tmp_path / "out")
+    solved = [row for row in rows if row["success"]]
+    assert 1 <= len(solved) < len(rows)
+    for row in solved:
+        [output] = victim.generate([row["adversarial"]])
+        assert output == row["adversarial_output"] and non_overlapping(row, output)
+        pairs = zip(split_words(row["original"]), split_words(row["adversarial"]), strict=True)
+        changed = [old.lower() for old, new in pairs if old != new]
+        assert 1 <= len(changed) == row["changed_words"] <= 2 and not {"the", "a"} & set(changed)
+        both = [row["original"], row["adversarial"]]
+        first, second = Perplexity().compute(predictions=both, model_id=str(tmp_path / "lm"))["perplexities"]
+        assert second / first <= 1.02 * (1 + 1e-5)
+    assert results(tmp_path / "out")["perplexity_ratio"]["value"] <= 1.02 * (1 + 1e-5)
+    found = manifest(tmp_path / "out")
+    assert set(found["fingerprint"]) > {"perplexity model", "protected words"}
+    assert (found["config"]["max_words"], found["config"]["min_similarity"]) == (2, None)
+
+    (tmp_path / "words.txt").write_text("the a")  # the same words
+    shutil.copytree(tmp_path / "lm", tmp_path / "copy of lm")
+    assert here("--output_dir", "out", *SMALL, *limits[:-1], "copy of lm") == 0
+    (tmp_path / "words.txt").write_text("the")
+    write_language_model(tmp_path / "lm", texts, seed=1)
+    capsys.readouterr()
+    assert here("--output_dir", "out", *SMALL, *limits) == 2
+    told = error(capsys.readouterr().err)
+    assert "protected words fingerprint" in told and "perplexity model fingerprint" in told
+    assert told.count(" there, ") == 2
 
 
 # Keywords and sentences ---------------------------------------------------------------------------------
@@ -407,6 +452,10 @@ MISTAKES = {
     "--source_corpus nothing.txt": "nothing.txt is no file or folder; give a path that exists",
     "--max_samples 0": "zero samples: --max_samples must be at least 1, not 0",
     "--steps -1": "--steps must be at least 0, not -1",
+    "--max_words 0": "--max_words must be at least 1, not 0",
+    "--max_words_share 1.2": "--max_words_share must be above 0 and at most 1, not 1.2",
+    "--protected_words nothing.txt": "--protected_words: nothing.txt is neither a file nor one word; put spaces",
+    "--max_perplexity_ratio 2": "--max_perplexity_ratio needs a language model; name one by --perplexity_model",
     "--margin nan": "--margin must be a number of at least 0, not nan",
     "--output_dir file": "cannot write to file: not a folder; name another --output_dir",
     "--goal silence": "invalid choice: 'silence' (choose from 'non_overlapping', 'keywords')",

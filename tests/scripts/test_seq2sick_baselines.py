@@ -46,14 +46,17 @@ def test_claims_hold_within_the_budget(baseline, run_script, tmp_path):
     if baseline == "random_words":  # a process costs seconds: once is enough
         assert run_script("seq2sick_baselines.py", *options, env=CPU).returncode == 0
         assert (folder / "records.jsonl").read_bytes() == before
-        refused = run_script("seq2sick_baselines.py", *options, "--max_words", "3", env=CPU)
+        limits = ["--max_words", "3", "--protect_stop_words"]
+        refused = run_script("seq2sick_baselines.py", *options, *limits, env=CPU)
         assert refused.returncode == 2 and "max_words 2 there, 3 here" in refused.stderr
+        assert "protect_stop_words false there, true here" in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ("--max_words 0", "--max_words must be at least 1, not 0"),
+        ("--max_perplexity_ratio 2", "needs a language model; name one by --perplexity_model"),
         ("--temperature 0", "--temperature must be a positive number, not 0"),
         ("--continuous_steps -1", "--continuous_steps must be at least 0, not -1"),
         ("--keep_weight nan", "--keep_weight must be a number of at least 0, not nan"),

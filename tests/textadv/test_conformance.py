@@ -1,17 +1,23 @@
 """What every attack of the package must keep to, on the embedded victim in float64."""
 
 import copy
+import math
 import random
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from textadv.baselines.baseline import BASELINES, baseline
 from textadv.configs import BaselineConfig, Seq2SickConfig, VictimConfig
+from textadv.limits import NO_LIMITS, Limits, MaxPerplexityRatio, MinSimilarity
+from textadv.metrics import Perplexity
 from textadv.seq2sick import seq2sick
 from textadv.types import AttackRecord, Example
 from textadv.victim import Victim
@@ -20,6 +26,11 @@ from textadv.words import contains_words, disjoint, output_bleu, shares_no_posit
 
 SHORT = {"steps": 4, "candidates": 10, "refine_rounds": 2, "num_keywords": 1}
 POOL = ["Hund", "Mann", "Katze", "Apfel", "Kind", "Brot"]
+
+
+def limits_of(name: str) -> Limits:
+    return ATTACKS[name].keywords.get("limits", NO_LIMITS)  # type: ignore[attr-defined]
+
 
 ATTACKS: dict[str, Callable[..., list[AttackRecord]]] = {
     f"seq2sick {variant} {goal}": partial(
@@ -34,19 +45,45 @@ ATTACKS["seq2sick released, refined and restored"] = partial(
 ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(whole_words=False, **SHORT))
 
 FEW = {"tries": 24, "word_candidates": 8, "swap_steps": 3, "swap_candidates": 16, "top_k": 8, "num_keywords": 1}
-FEW |= {"max_words": 3, "gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+FEW |= {"gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
 FEW |= {"continuous_steps": 6, "continuous_step_size": 2.0}
+THREE = Limits(max_words=3)
 ATTACKS |= {
-    f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL)
+    f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL, limits=THREE)
     for name in BASELINES
     for goal in ("non_overlapping", "keywords")
 }
 ATTACKS |= {
-    f"{name}, any piece": partial(baseline, config=BaselineConfig(baseline=name, whole_words=False, **FEW))
+    f"{name}, any piece": partial(
+        baseline, config=BaselineConfig(baseline=name, whole_words=False, **FEW), limits=THREE
+    )
     for name in BASELINES
     if name != "word_importance"
 }
-BUDGET = {name: FEW["max_words"] for name in ATTACKS if not name.startswith("seq2sick")}
+
+LANGUAGE_MODEL, ENCODER = tiny.language_model(), tiny.encoder()
+LIMITS = {
+    "words that stay": Limits(protected=frozenset({"a", "the", "is", "dog", "with"})),
+    "one word": Limits(max_words=1),
+    "a share": Limits(max_words_share=0.15),
+    "perplexity": Limits(on_text=(MaxPerplexityRatio(LANGUAGE_MODEL, 0.95),)),
+    "similarity": Limits(on_text=(MinSimilarity(ENCODER, 0.97),)),
+    "every limit": Limits(
+        frozenset({"is", "dog"}), 3, 0.3, on_text=(MaxPerplexityRatio(LANGUAGE_MODEL, 1.1), MinSimilarity(ENCODER, 0.9))
+    ),
+}
+LONGER = {"steps": 8, "candidates": 40, "refine_rounds": 3}
+ATTACKS |= {
+    f"seq2sick, {name}": partial(seq2sick, config=Seq2SickConfig(**LONGER), limits=LIMITS[name]) for name in LIMITS
+}
+SWAPS = {"baseline": "gradient_swaps", "swap_steps": 6, "swap_candidates": 60, "top_k": 16}
+ATTACKS |= {
+    f"gradient_swaps, {name}": partial(baseline, config=BaselineConfig(**SWAPS), limits=LIMITS[name]) for name in LIMITS
+}
+ATTACKS["seq2sick, any piece, every limit"] = partial(
+    seq2sick, config=Seq2SickConfig(whole_words=False, **LONGER), limits=LIMITS["every limit"]
+)
+BUDGET = {name: limits.max_words for name in ATTACKS if (limits := limits_of(name)).max_words}
 
 FROZEN = "Xqzv jkwpx!"  # holds no whole-word piece that may be replaced
 EXAMPLES = [
@@ -117,7 +154,53 @@ def test_words_are_only_replaced(attack, vocabularies):
         assert (record.changed_words == 0) == (changed == 0)
 
 
-def test_successes_hold_for_a_fresh_victim_that_sees_the_text_only(attack):
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory) -> str:
+    """The folder of the limits' language model, for the metric."""
+    folder = tmp_path_factory.mktemp("lm")
+    judge = tiny.language_model()
+    judge.model.save_pretrained(folder)
+    judge.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def broken(limits: Limits, original: str, adversarial: str, language_model: str) -> set[str]:
+    """The limits that an adversarial sentence breaks, from the two texts; not by the code that held them."""
+    before, after = (re.findall(r"\w+|[^\w\s]", text) for text in (original, adversarial))
+    changed = [a for a, b in zip(before, after, strict=True) if a != b]
+    found = set()
+    if {word.lower() for word in changed} & limits.protected:
+        found.add("words that stay")
+    if limits.max_words is not None and len(changed) > limits.max_words:
+        found.add("number")
+    if limits.max_words_share is not None and len(changed) / len(before) > limits.max_words_share:
+        found.add("share")
+    for limit in limits.on_text:
+        if isinstance(limit, MaxPerplexityRatio):
+            both = Perplexity().compute(predictions=[original, adversarial], model_id=language_model)
+            first, second = both["perplexities"]
+            holds = second / first <= limit.most * (1 + 1e-5)
+        else:
+            first, second = (Counter(filter(str.isalpha, text.lower())) for text in (original, adversarial))
+            product = sum(first[letter] * second[letter] for letter in first)
+            lengths = math.hypot(*first.values()) * math.hypot(*second.values())
+            holds = product / lengths >= limit.least - 1e-9
+        if not holds:
+            found.add(limit.name)
+    return found
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_every_limit_turns_something_down(name, vocabularies, language_model):
+    """Without it, some of the successes break it: else the tests of what holds it say nothing."""
+    records = attacked(vocabularies, "seq2sick fixed non_overlapping", EXAMPLES)
+    limited = attacked(vocabularies, f"seq2sick, {name}", EXAMPLES)
+    solved = [record for record in records if record.success]
+    assert any(broken(LIMITS[name], record.original, record.adversarial, language_model) for record in solved)
+    assert columns(limited) != columns(records)
+
+
+def test_successes_hold_for_a_fresh_victim_that_sees_the_text_only(attack, language_model):
     name, records = attack
     victim = embedded_victim()
     spoken = [record for record in records if record.skipped is None]
@@ -127,7 +210,8 @@ def test_successes_hold_for_a_fresh_victim_that_sees_the_text_only(attack):
         assert (record.clean_output, record.adversarial_output) == (before, after)
         shares = not shares_no_position(before, after)
         met = contains_words(after, record.keywords) if "keywords" in name else not shares
-        assert record.success == met
+        within = not broken(limits_of(name), record.original, record.adversarial, language_model)
+        assert record.success == (met and within)
         assert record.success_disjoint == disjoint(before, after)
         assert record.success_half_bleu == (output_bleu(before, after) <= 0.5)
         assert (record.found_by is not None) == record.success

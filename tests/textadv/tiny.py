@@ -14,6 +14,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 import textadv.models
 from textadv.configs import VictimConfig
+from textadv.language_model import LanguageModel
+from textadv.similarity import SentenceEncoder
 from textadv.victim import Victim
 
 WORDS = (
@@ -208,3 +210,32 @@ def victim(tokenizer: Any, family: str = "Marian", *, seed: int = 0, spare: int 
         end_id=tokenizer.eos_token_id,
     )
     return Victim(made, tokenizer, VictimConfig(**options))
+
+
+# What limits ask -----------------------------------------------------------------------------------------
+
+
+def language_model() -> LanguageModel:
+    """A random GPT-2 over `unigram`, which spells what it doesn't know."""
+    tokenizer = unigram()
+    tokenizer.bos_token = END
+    sizes: Any = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 200}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=len(tokenizer), **sizes))
+        for values in model.parameters():
+            values.normal_(0, 0.3)
+    tokenizer.model_max_length = 200
+    return LanguageModel(model, tokenizer)
+
+
+class Letters(torch.nn.Module):
+    """In the place of a sentence encoder: how often each letter stands in a text."""
+
+    def encode(self, texts: list[str], batch_size: int, show_progress_bar: bool) -> list[list[int]]:
+        return [[text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+
+
+def encoder() -> SentenceEncoder:
+    """`Letters`, as limits take it."""
+    return SentenceEncoder(Letters())

@@ -1,6 +1,7 @@
 """Runs a baseline as `seq2sick` is run: the same clean outputs, goals, confirmation from text, and records."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -14,9 +15,11 @@ from textadv.baselines.word_importance import word_importance
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import Goal
+from textadv.limits import NO_LIMITS, Limits
 from textadv.types import AttackRecord, Example
 from textadv.vocabulary import Vocabulary
 
+USUAL_WORDS = 5  # most changed words where the limits name no number
 BASELINES = {
     "random_words": random_words,
     "word_importance": word_importance,
@@ -33,9 +36,10 @@ def baseline(
     config: BaselineConfig,
     seed: int,
     pool: Sequence[str] = (),
+    limits: Limits = NO_LIMITS,
     on_finished: Callable[[int], None] = lambda count: None,
 ) -> list[AttackRecord]:
-    """Attacks a batch of sentences with `config.baseline`; no sentence that counts changes over `config.max_words`.
+    """Attacks a batch of sentences with `config.baseline`, within the limits and by 5 changed words if they name none.
 
     Args and errors are those of `seq2sick`.
     """
@@ -49,4 +53,12 @@ def baseline(
             return non_overlapping_goal(batch)
         return keywords_goal(batch, count=config.num_keywords, pool=pool, seed=seed)
 
-    return attack(vocabulary, examples, goal=goal, search=search, seed=seed, whole_words=config.whole_words)
+    return attack(
+        vocabulary,
+        examples,
+        goal=goal,
+        search=search,
+        seed=seed,
+        whole_words=config.whole_words,
+        limits=replace(limits, usual_words=USUAL_WORDS),
+    )

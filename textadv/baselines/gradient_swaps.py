@@ -10,8 +10,8 @@ Deviations from GCG:
 
 - The loss is that of the goal, (2.8) or (2.12) with `confidence` as its margin, along the output that the model itself
   writes greedily, and not the likelihood of a fixed output.
-- It starts from the sentence and may change `max_words` of its words. Once these are spent, only words that are
-  changed already are swapped again.
+- It starts from the sentence and may change as many of its words as its budget (`--max_words`) has. Once that is
+  spent, only words that are changed already are swapped again.
 - The batch is drawn without replacement, so that none of it is decoded twice.
 - A sentence stops at its first confirmed success. Of the greedy successes of a step, the best few are decoded with
   beams.
@@ -55,7 +55,7 @@ def gradient_swaps(
             return
         _, gradient, _ = loss_and_gradient(standing, victim, sources, goal, rows)
         pieces, change = predicted_changes(standing, gradient, sources, rows, config.top_k)
-        change = change.masked_fill(~within_budget(standing, sources, rows, config.max_words)[..., None], torch.inf)
+        change = change.masked_fill(~within_budget(standing, sources, rows)[..., None], torch.inf)
         candidates, real = drawn_swaps(standing, pieces, change, config.swap_candidates, seeds[rows], turn)
         if not real.any():
             return  # no other word is allowed in these sentences
@@ -94,10 +94,10 @@ def predicted_changes(
     return pieces, change
 
 
-def within_budget(ids: Tensor, sources: Sources, rows: Tensor, most: int) -> Tensor:
-    """(n, T) where another piece leaves at most `most` words changed."""
+def within_budget(ids: Tensor, sources: Sources, rows: Tensor) -> Tensor:
+    """(n, T) where another piece leaves the sentence within its budget of changed words."""
     changed = ids != sources.ids[rows]
-    return changed | (changed.sum(1, keepdim=True) < most)
+    return changed | (changed.sum(1) < sources.budget[rows])[:, None]
 
 
 def drawn_swaps(

@@ -11,8 +11,8 @@ Deviations from the paper:
   the greedy output of the likeliest sentence. Where Theta is sure, that is the discrete sentence's loss.
 - The similarity terms (a language model's perplexity and BERTScore) are replaced by `keep_weight` times the expected
   number of changed words, the sum over places of 1 - softmax(Theta)[original]: Seq2Sick keeps words, not meanings.
-- A drawn sentence with more than `max_words` changed words keeps those whose drawn coefficients lead the original's by
-  most. So does the likeliest sentence, which is tried after every step.
+- A drawn sentence with more changed words than its budget (`--max_words`) keeps those whose drawn coefficients lead the
+  original's by most. So does the likeliest sentence, which is tried after every step.
 - A sentence stops as soon as one changed word is enough.
 - Theta's columns are the allowed pieces and the original one. Sentences are optimised together as far as their Thetas
   fit into `CHUNK_COEFFICIENTS`; none depends on the others.
@@ -96,7 +96,7 @@ def optimized(
     outputs = ids.new_full((len(ids), real.config.max_new_tokens), real.pad_id)
     lengths = ids.new_zeros(len(ids))
     for turn in range(config.gumbel_steps + 1):
-        before, ids = ids, sentences(state, state.theta, sources, config.max_words)
+        before, ids = ids, sentences(state, state.theta, sources)
         new = (ids != before).any(1)  # in most steps few are
         if new.any():
             decoded = tried(confirmed, goal, state.rows[new], ids[new])
@@ -187,8 +187,8 @@ def kept(state: Coefficients, left: Tensor) -> Coefficients:
     )
 
 
-def sentences(state: Coefficients, scores: Tensor, sources: Sources, most: int) -> Tensor:
-    """(n, T) with the piece of the highest score (R, 1 + K) in each place, as far as `most` words may change.
+def sentences(state: Coefficients, scores: Tensor, sources: Sources) -> Tensor:
+    """(n, T) with the piece of the highest score (R, 1 + K) in each place, as far as the budget of words goes.
 
     Where more would, those stay changed whose best piece leads the original one by most.
     """
@@ -198,8 +198,10 @@ def sentences(state: Coefficients, scores: Tensor, sources: Sources, most: int) 
     gain[state.sentence, state.position] = best - scores[:, 0]
     other = ids.clone()
     other[state.sentence, state.position] = state.pieces[:, 1:].gather(1, at[:, None]).squeeze(1)
-    top = gain.topk(min(most, ids.shape[1]), dim=1)
-    chosen = other.gather(1, top.indices).where(top.values > 0, ids.gather(1, top.indices))
+    budget = sources.budget[state.rows][:, None]
+    top = gain.topk(min(int(budget.max()), ids.shape[1]), dim=1)
+    rank = torch.arange(top.indices.shape[1], device=ids.device)
+    chosen = other.gather(1, top.indices).where((top.values > 0) & (rank < budget), ids.gather(1, top.indices))
     return ids.scatter(1, top.indices, chosen)
 
 
@@ -218,7 +220,7 @@ def try_draws(confirmed: Confirmation, state: Coefficients, config: BaselineConf
     for number in range(config.gumbel_tries):
         # Steps are numbered from 0, so that these numbers were not used before.
         [noise] = step_noise(state, seeds, config.gumbel_steps + number, 1)
-        ids = sentences(state, state.theta + noise, confirmed.sources, config.max_words)
+        ids = sentences(state, state.theta + noise, confirmed.sources)
         drawn.append(torch.cat([state.rows[:, None], ids], dim=1))
     found = torch.cat(drawn).unique(dim=0)
     rows, ids = found[:, 0], found[:, 1:]

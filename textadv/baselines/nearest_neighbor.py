@@ -10,7 +10,7 @@ were turned into: the same number of vectors may move as words may change.
 
 Deviations, for the paper gives no more than two sentences:
 
-- After every step all but the `max_words` longest delta_i are set to zero.
+- After every step all delta_i but the longest, as many as words may change, are set to zero.
 - A sentence stops at the first delta whose greedy output meets the goal; otherwise its last delta is projected.
 - A vector may also come back to its own word, if that is nearest. Of words that may not change, none moves.
 """
@@ -66,10 +66,10 @@ def step(confirmed: Confirmation, state: SearchState, decoded: Decoded, config: 
     embeds = sources.embeds[state.rows] + state.delta
     _, gradient = gradient_along(decoded, embeds, confirmed.victim, sources, confirmed.goal, state.rows)
     delta = prox_group_lasso(state.delta - eta * normalized(gradient), eta * config.continuous_lasso)
-    return SearchState(state.rows, longest(delta, config.max_words))
+    return SearchState(state.rows, longest(delta, sources.budget[state.rows]))
 
 
-def longest(delta: Tensor, most: int) -> Tensor:
-    """delta (n, T, d) with all but the `most` longest of each sentence's vectors set to zero."""
-    kept = delta.norm(dim=-1).topk(min(most, delta.shape[1]), dim=1).indices  # (n, most)
-    return delta * torch.zeros_like(delta[..., 0]).scatter(1, kept, 1.0)[..., None]
+def longest(delta: Tensor, most: Tensor) -> Tensor:
+    """delta (n, T, d) with all but the `most` (n,) longest of each sentence's vectors set to zero."""
+    rank = delta.norm(dim=-1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (n, T)
+    return delta * (rank < most[:, None])[..., None]

@@ -1,8 +1,8 @@
 """Random words at the same budget: the control of every claim.
 
-Sentences with one random word, then with two, and so on up to the budget: places drawn without replacement from the
-words that may change, for each an allowed piece other than the one that stands there, both uniformly. Text in, text
-out: what is looked at are the outputs that would be reported.
+Sentences with one random word, then with two, and so on up to the budget (`--max_words`): places drawn without
+replacement from the words that may change, for each an allowed piece other than the one that stands there, both
+uniformly. Text in, text out: what is looked at are the outputs that would be reported.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,20 @@ def random_words(
     Args:
         seeds: (B,) of all examples of the batch.
     """
-    share, rest = divmod(config.tries, config.max_words)
-    for words in range(1, config.max_words + 1):
-        left = ~confirmed.solved[rows] & (confirmed.sources.changeable[rows].sum(1) >= words)
+    sources = confirmed.sources
+    for words in range(1, config.tries + 1):
+        budget = sources.budget[rows]
+        tries = config.tries // budget + (words <= config.tries % budget)  # (n,)
+        left = ~confirmed.solved[rows] & (sources.changeable[rows].sum(1) >= words) & (words <= budget) & (tries > 0)
         if gone := int((~left).sum()):
             on_finished(gone)
-        rows = rows[left]
-        tries = share + (words <= rest)
-        if len(rows) == 0 or tries == 0:
+        rows, tries = rows[left], tries[left]
+        if len(rows) == 0:
             return
         owners = rows.repeat_interleave(tries)
-        numbers = torch.arange(tries, device=rows.device).repeat(len(rows))
-        ids = random_sentences(confirmed.sources, owners, words, seeds[owners], numbers)
+        first = (tries.cumsum(0) - tries).repeat_interleave(tries)  # where each row's tries begin
+        numbers = torch.arange(len(owners), device=rows.device) - first
+        ids = random_sentences(sources, owners, words, seeds[owners], numbers)
         confirmed.show(owners, ids, by="random words")
 
 

@@ -13,7 +13,8 @@ Deviations from the recipe:
   They keep more of the sentence's meaning; Seq2Sick doesn't ask for it either, and writes any allowed word.
 - The score is the goal's `violations` of the decoded text, so that keywords can be wanted too. For the recipe's only
   goal, non-overlap, it counts the same positions, and final punctuation and outputs that are too short as `goals.py`.
-- The budget is `max_words` changed words, in place of at most 30 edited letters; stop words may be replaced.
+- The budget is a number of changed words (`--max_words`), in place of at most 30 edited letters; stop words may be
+  replaced unless the limits protect them.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def word_importance(
     score = torch.tensor(score, device=rows.device)
     for turn in range(order.shape[1]):
         left = ~confirmed.solved[rows] & (turn < lengths)
-        left &= sources.changed(rows, standing) < config.max_words
+        left &= sources.changed(rows, standing) < sources.budget[rows]
         if gone := int((~left).sum()):
             on_finished(gone)
         rows, order, lengths, standing, score = (part[left] for part in (rows, order, lengths, standing, score))

@@ -13,6 +13,7 @@ from textadv.baselines.gradient_swaps import drawn_swaps, gradient_swaps, predic
 from textadv.baselines.noise import example_seeds
 from textadv.configs import BaselineConfig, VictimConfig
 from textadv.confirmation import Confirmation
+from textadv.limits import Limits
 from textadv.refinement import loss_and_gradient
 from textadv.types import Example
 from textadv.victim import Victim
@@ -23,11 +24,16 @@ SENTENCES = ["A man is buying an apple.", "The dog is sleeping.", "A woman sees 
 
 @pytest.fixture(scope="module")
 def batch():
+    return limited_to(2)
+
+
+def limited_to(most: int):
     """The embedded victim in float64, which reports its greedy outputs, so that one search can be exhaustive."""
     victim = Victim.from_pretrained(VictimConfig(num_beams=1))
     victim.model.double()
     vocabulary = Vocabulary(victim, corpus=["man woman dog cat tree apple the is"], min_count=1)
-    return clean_batch(vocabulary, [Example(i, text) for i, text in enumerate(SENTENCES)])
+    examples = [Example(i, text) for i, text in enumerate(SENTENCES)]
+    return clean_batch(vocabulary, examples, limits=Limits(max_words=most))
 
 
 def goals(batch, margin: float = 0.0):
@@ -108,15 +114,15 @@ def test_swaps_are_drawn_uniformly_and_never_twice():
 
 
 def test_once_the_budget_is_spent_only_changed_words_are_open(batch):
-    sources, rows = batch.sources, torch.tensor([0, 0, 0])
+    sources, rows = limited_to(1).sources, torch.tensor([0, 0, 0])
     ids = sources.ids[rows].clone()
     ids[1, 1] = ids[2, 1] = ids[2, 3] = 7
-    assert within_budget(ids, sources, rows, 1).tolist() == [
+    assert within_budget(ids, sources, rows).tolist() == [
         [True] * ids.shape[1],
         [position == 1 for position in range(ids.shape[1])],
         [position in (1, 3) for position in range(ids.shape[1])],
     ]
-    assert within_budget(ids, sources, rows, 2)[1].all()
+    assert within_budget(ids, batch.sources, rows)[1].all()
 
 
 def one_word_successes(batch, goal) -> list[bool]:
@@ -133,8 +139,8 @@ def one_word_successes(batch, goal) -> list[bool]:
     return found
 
 
-def test_with_every_swap_decoded_every_one_word_success_is_found(batch):
-    config = BaselineConfig(swap_steps=1, swap_candidates=10_000, top_k=100, max_words=1)
+def test_with_every_swap_decoded_every_one_word_success_is_found():
+    batch, config = limited_to(1), BaselineConfig(swap_steps=1, swap_candidates=10_000, top_k=100)
     expected, found = [], []
     for words in (None, "Hund", "Baum", "Mann", "Großmutter", "Hund Katze", "Baum Apfel"):
         goal = non_overlapping_goal(batch)
@@ -163,7 +169,7 @@ def test_each_step_goes_on_from_the_least_loss_of_the_step_before(batch, monkeyp
         return judge(rows, ids, outputs, loss)
 
     monkeypatch.setattr(confirmed, "judge", watched)
-    config = BaselineConfig(swap_steps=5, swap_candidates=6, top_k=3, max_words=2)
+    config = BaselineConfig(swap_steps=5, swap_candidates=6, top_k=3)
     gradient_swaps(confirmed, torch.arange(3), config, example_seeds(4, range(3)), lambda count: None)
     assert len(steps) == 5
     standing = {row: sources.ids[row] for row in range(3)}

@@ -14,6 +14,7 @@ from textadv.baselines.noise import example_seeds
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import TargetedKeywords
+from textadv.limits import Limits
 from textadv.refinement import decode_with_leads
 from textadv.types import Example
 from textadv.vocabulary import Vocabulary
@@ -22,17 +23,22 @@ TEXTS = ["the cat sees ox☃ a tree.", "dog runs", "a small man, waits under the
 ROWS = torch.tensor([2, 0, 1])
 
 
-def batch_for(words: str):
-    """Sentences and the pieces that may be written into them, on a random victim in float64."""
+def batch_for(words: str, most: int | None = None):
+    """Sentences, the pieces that may be written into them and how many, on a random victim in float64."""
     victim = tiny.victim(tiny.unigram(), num_beams=1)
     victim.model.double()
     vocabulary = Vocabulary(victim, corpus=[words], min_count=1)
-    return clean_batch(vocabulary, [Example(i, text) for i, text in enumerate(TEXTS)])
+    examples = [Example(i, text) for i, text in enumerate(TEXTS)]
+    return clean_batch(vocabulary, examples, limits=Limits(max_words=most))
+
+
+def limited_to(most: int | None):
+    return batch_for("tree street cat big waits river", most)
 
 
 @pytest.fixture(scope="module")
 def batch():
-    return batch_for("tree street cat big waits river")
+    return limited_to(None)
 
 
 def goals(batch):
@@ -76,7 +82,7 @@ def test_theta_begins_at_the_original_and_holds_what_is_allowed(batch):
         assert (int(state.pieces[r, 0]), state.theta[r, 0].item()) == (own, 15.0)
         assert set(state.pieces[r, 1:][state.theta[r, 1:] == 0].tolist()) == allowed - {own}
         assert (state.theta[r, 1:][state.theta[r, 1:] != 0] == -torch.inf).all()
-    assert torch.equal(sentences(state, state.theta, sources, 9), sources.ids[ROWS])
+    assert torch.equal(sentences(state, state.theta, sources), sources.ids[ROWS])
 
 
 def test_in_the_limit_the_loss_is_the_discrete_one():
@@ -88,7 +94,7 @@ def test_in_the_limit_the_loss_is_the_discrete_one():
     different = set()
     for turn in range(6):
         noise = step_noise(state, example_seeds(0, range(3)), turn, 1)
-        drawn = sentences(state, state.theta + noise[0], sources, 99)
+        drawn = sentences(state, state.theta + noise[0], sources)
         different |= {tuple(ids) for ids in drawn.tolist()}
         for goal in goals(batch):
             decoded = decoded_for(batch, goal, state, drawn)
@@ -104,7 +110,7 @@ def test_loss_and_gradient(batch, samples):
     sources, config = batch.sources, BaselineConfig(temperature=0.7, keep_weight=0.4, gumbel_samples=samples)
     state = init(sources, ROWS, 1.5)
     noise = step_noise(state, example_seeds(1, range(3)), 4, samples)
-    ids = sentences(state, state.theta + noise[0], sources, 2)
+    ids = sentences(state, state.theta + noise[0], limited_to(2).sources)
     assert noise.shape == (samples, *state.theta.shape) and noise.dtype == torch.float64
     for goal in goals(batch):
         decoded = decoded_for(batch, goal, state, ids)
@@ -151,7 +157,7 @@ def test_over_the_budget_the_largest_leads_stay(batch):
     column = 1 + int(state.theta[:, 1:].isfinite().all(0).nonzero()[0])
     scores[:, column] = torch.tensor([1.0, 5.0, 4.0, 0.5, 1.0])  # leads 1, 0, 3, 0.5, -1
     for most, expected in {1: [2], 2: [0, 2], 3: [0, 2, 3], 9: [0, 2, 3]}.items():
-        [ids] = sentences(state, scores, sources, most)
+        [ids] = sentences(state, scores, limited_to(most).sources)
         changed = (ids != sources.ids[0]).nonzero().squeeze(1).tolist()
         assert changed == [int(state.position[r]) for r in expected]
         assert set(ids[changed].tolist()) == {int(state.pieces[0, column])}
@@ -167,7 +173,7 @@ def test_draws_follow_the_softmax_of_theta(batch):
     seeds = example_seeds(3, range(3))
     for turn in range(1_000):
         [noise] = step_noise(state, seeds, turn, 1)
-        [ids] = sentences(state, state.theta + noise, batch.sources, 9)
+        [ids] = sentences(state, state.theta + noise, batch.sources)
         counts += state.pieces[1] == ids[state.position[1]]
     open_ = state.theta[1].isfinite()
     assert counts[~open_].sum() == 0
@@ -204,17 +210,17 @@ def found(batch, config, seed: int = 0):
 
 
 def test_nothing_over_the_budget_is_decoded(batch):
-    config = BaselineConfig(gumbel_steps=12, gumbel_tries=20, initial_coefficient=1.0, max_words=2, keep_weight=0.0)
-    confirmed, judged = found(batch, config)
+    config = BaselineConfig(gumbel_steps=12, gumbel_tries=20, initial_coefficient=1.0, keep_weight=0.0)
+    confirmed, judged = found(limited_to(2), config)
     assert max(changed for _, changed, _ in judged) == 2
     assert (confirmed.words[confirmed.solved] <= 2).all()
-    _, judged = found(batch, replace(config, max_words=99))
+    _, judged = found(batch, config)
     assert max(changed for _, changed, _ in judged) > 2
 
 
-def test_equal_draws_are_decoded_once_and_the_original_is_not_drawn(batch):
+def test_equal_draws_are_decoded_once_and_the_original_is_not_drawn():
     """No steps: the originals are decoded once each, and the rest are draws from the Theta of the beginning."""
-    config = BaselineConfig(gumbel_steps=0, gumbel_tries=200, initial_coefficient=4.0, max_words=1)
+    batch, config = limited_to(1), BaselineConfig(gumbel_steps=0, gumbel_tries=200, initial_coefficient=4.0)
     _, judged = found(batch, config)
     assert len(set(judged)) == len(judged)
     assert sum(changed == 0 for _, changed, _ in judged) == 3
@@ -231,7 +237,7 @@ def test_a_heavy_penalty_keeps_the_words(batch):
     state = init(batch.sources, ROWS, 3.0)
     state = optimized(confirmed, state, config, example_seeds(0, range(3)), lambda count: None)
     assert (state.theta[:, 0] > 3).all()
-    assert torch.equal(sentences(state, state.theta, batch.sources, 9), batch.sources.ids[state.rows])
+    assert torch.equal(sentences(state, state.theta, batch.sources), batch.sources.ids[state.rows])
     assert not confirmed.solved.any()
 
 

@@ -12,6 +12,7 @@ from textadv.attack import clean_batch
 from textadv.baselines.random_words import random_pieces, random_sentences, random_words
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
+from textadv.limits import Limits
 from textadv.types import Example
 from textadv.vocabulary import Vocabulary
 
@@ -29,8 +30,14 @@ class Unreachable:
 
 @pytest.fixture(scope="module")
 def batch():
+    return limited_to(3)
+
+
+def limited_to(most: int):
+    """The sentences, with a budget of words."""
     vocabulary = Vocabulary(tiny.victim(tiny.unigram()), corpus=["tree street cat big waits"], min_count=1)
-    return clean_batch(vocabulary, [Example(i, text) for i, text in enumerate(TEXTS)])
+    examples = [Example(i, text) for i, text in enumerate(TEXTS)]
+    return clean_batch(vocabulary, examples, limits=Limits(max_words=most))
 
 
 def pieces_for(sources, row: int, position: int) -> list[int]:
@@ -76,8 +83,9 @@ def test_where_no_other_piece_is_allowed_the_word_stays(batch):
 
 
 @pytest.mark.parametrize(("tries", "most"), [(7, 3), (2, 3), (40, 2)])
-def test_tries_are_spread_over_the_numbers_of_words(batch, tries, most, monkeypatch):
+def test_tries_are_spread_over_the_numbers_of_words(tries, most, monkeypatch):
     """7 tries of up to 3 words: 3 with one word, 2 with two, 2 with three. Short sentences get their share of that."""
+    batch = limited_to(most)
     confirmed = Confirmation(batch.victim, batch.sources, Unreachable(), batch.outputs)  # type: ignore[arg-type]
     shown = []
     show = confirmed.show
@@ -87,7 +95,7 @@ def test_tries_are_spread_over_the_numbers_of_words(batch, tries, most, monkeypa
         return show(rows, ids, by=by)
 
     monkeypatch.setattr(confirmed, "show", watched)
-    config = BaselineConfig(tries=tries, max_words=most)
+    config = BaselineConfig(tries=tries)
     gone = []
     random_words(confirmed, torch.arange(3), config, torch.tensor([1, 2, 3]), gone.append)
     changeable = batch.sources.changeable.sum(1).tolist()
@@ -109,7 +117,7 @@ def test_successes_leave(batch):
 
     confirmed = Confirmation(batch.victim, batch.sources, Easy(), batch.outputs)  # type: ignore[arg-type]
     before, gone = list(batch.victim.queries), []
-    config = BaselineConfig(tries=9, max_words=3)
+    config = BaselineConfig(tries=9)
     random_words(confirmed, torch.arange(2), config, torch.tensor([5, 6]), gone.append)
     assert confirmed.words.tolist()[:2] == [1, 1] and confirmed.claimed[:2] == [True, True]
     assert confirmed.found_by[:2] == ["random words"] * 2

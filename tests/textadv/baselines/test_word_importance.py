@@ -8,6 +8,7 @@ from textadv.baselines.noise import example_seeds
 from textadv.baselines.word_importance import ranking, word_candidates, word_importance
 from textadv.configs import BadInput, BaselineConfig, VictimConfig
 from textadv.confirmation import Confirmation
+from textadv.limits import Limits
 from textadv.types import Example
 from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
@@ -18,10 +19,16 @@ MARKS = ".,()"
 
 @pytest.fixture(scope="module")
 def batch():
+    return limited_to(None)
+
+
+def limited_to(most: int | None):
+    """The sentences, with a budget of words."""
     victim = Victim.from_pretrained(VictimConfig(num_beams=2, max_new_tokens=24))
     victim.model.double()
     examples = [Example(i, text) for i, text in enumerate(SENTENCES)]
-    return clean_batch(Vocabulary(victim, corpus=["man woman dog cat tree apple the is bread"], min_count=1), examples)
+    vocabulary = Vocabulary(victim, corpus=["man woman dog cat tree apple the is bread"], min_count=1)
+    return clean_batch(vocabulary, examples, limits=Limits(max_words=most))
 
 
 def goals(batch):
@@ -76,7 +83,8 @@ def plain_loop(batch, goal, row: int, candidates: dict[int, list[str]], most: in
 
 @pytest.mark.parametrize(("count", "most"), [(4, 1), (3, 2), (100, 3)])
 @pytest.mark.parametrize("wanted", ["non_overlapping", "keywords"])
-def test_it_is_the_plain_loop(batch, wanted, count, most, monkeypatch):
+def test_it_is_the_plain_loop(wanted, count, most, monkeypatch):
+    batch = limited_to(most)
     goal, sources, vocabulary = goals(batch)[wanted], batch.sources, batch.sources.vocabulary
     seeds, rows = example_seeds(3, range(3)), torch.arange(3)
     confirmed = Confirmation(batch.victim, sources, goal, batch.outputs)
@@ -89,7 +97,7 @@ def test_it_is_the_plain_loop(batch, wanted, count, most, monkeypatch):
         return generate(texts, rows)
 
     monkeypatch.setattr(batch.victim, "generate", watched)
-    config = BaselineConfig(baseline="word_importance", word_candidates=count, max_words=most)
+    config = BaselineConfig(baseline="word_importance", word_candidates=count)
     word_importance(confirmed, rows, config, seeds, lambda gone: None)
     for row in range(3):
         candidates = {}
