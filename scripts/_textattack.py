@@ -22,13 +22,14 @@ from importlib import import_module, metadata, util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _run import RunError
 
-from textadv.baselines.peer import Peer
-from textadv.victim import Victim
-from textadv.word_table import WordTable
+if TYPE_CHECKING:
+    from textadv.baselines.peer import Peer
+    from textadv.victim import Victim
+    from textadv.word_table import WordTable
 
 INSTALL = 'pip install -e ".[textattack]" && pip install --no-deps textattack==0.3.11'
 
@@ -44,7 +45,7 @@ class Recipe:
         self, sentence: str, clean_output: str, victim: Callable[[Sequence[str]], list[str]], *, seed: int
     ) -> tuple[str, bool]:
         from accelerate.utils import set_seed
-        from textattack.goal_function_results import GoalFunctionResultStatus
+        from textattack.goal_function_results import GoalFunctionResultStatus  # pyright: ignore[reportMissingImports]
 
         set_seed(seed)  # DeepWordBug draws from the global generators of Python and NumPy
         self.wrapper.ask = victim
@@ -58,7 +59,7 @@ def check_installed() -> None:
         raise RunError(f"TextAttack is not installed: {INSTALL}; or leave its attacks out of --attacks")
 
 
-def recipes(victim: Victim, table: WordTable) -> tuple[dict[str, Peer], str]:
+def recipes(victim: "Victim", table: "WordTable") -> tuple[dict[str, "Peer"], str]:
     """TextAttack's two recipes by the names that `--attacks` knows, and a line that says what they are made of.
 
     Raises:
@@ -131,9 +132,9 @@ def _give_stop_words() -> str:
         return "scikit-learn"
 
 
-def _embedding(table: WordTable) -> Any:
+def _embedding(table: "WordTable") -> Any:
     """TextAttack's own class over another table; its way of finding neighbours needs all of them at once."""
-    from textattack.shared import WordEmbedding
+    from textattack.shared import WordEmbedding  # pyright: ignore[reportMissingImports]
 
     class Table(WordEmbedding):
         def nearest_neighbours(self, index: int, topn: int) -> list[int]:
@@ -143,9 +144,9 @@ def _embedding(table: WordTable) -> Any:
     return Table(table.vectors.numpy(), numbers, table.words)
 
 
-def _wrapper(victim: Victim) -> Any:
+def _wrapper(victim: "Victim") -> Any:
     """TextAttack's view of the victim: texts in, reported outputs out, asked through `ask`."""
-    from textattack.models.wrappers import ModelWrapper
+    from textattack.models.wrappers import ModelWrapper  # pyright: ignore[reportMissingImports]
 
     class Wrapper(ModelWrapper):
         def __init__(self) -> None:

@@ -12,16 +12,18 @@ A model and a data set; without TextAttack, only ours:
         --dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de --max_samples 50
     python scripts/benchmark_peers.py --attacks seq2sick word_importance random_words
 
-textattack_seq2sick is its recipe Seq2SickCheng2018BlackBox: words ranked by importance, each replaced by the best of its
-50 nearest words, until no output word stands in its place. The recipe downloads its word vectors; here it is given those
-of --word_vectors (the counter-fitted ones, if you have them), else the victim's own, of the words that ours may write.
-textattack_deepwordbug is the recipe DeepWordBugGao2018, which changes letters, with the same goal. TextAttack has no goal
-like `--goal keywords`. Nothing is downloaded for it. It attacks one sentence after the other and batches the candidates
-of each; ours batch sentences too (--per_device_batch_size).
+textattack_seq2sick is TextAttack's recipe Seq2SickCheng2018BlackBox: words ranked by importance, each replaced by the
+best of its 50 nearest words, until no output word stands in its place. The recipe downloads its word vectors; here it
+is given those of --word_vectors (the counter-fitted ones, if you have them), else the victim's own vectors of the words
+that ours may write. textattack_deepwordbug is the recipe DeepWordBugGao2018, which changes letters, with the same goal.
+TextAttack has no goal like `--goal keywords`, so its attacks are for non_overlapping only. Nothing is downloaded for
+it. It attacks one sentence after the other and decodes the candidates of each together; ours attack
+--per_device_batch_size sentences at a time.
 
-Whatever an attack claims, its sentence is decoded and judged as for every other attack. Every attack has a run folder in
---output_dir, and the same command again resumes; results.json there holds what the table at the end shows: queries and
-seconds a sentence, and success that counts sentences of at most --max_words changed words only.
+Whatever an attack claims, its sentence is decoded and judged as those of all others. Every attack has a run folder in
+--output_dir, and the same command again resumes. results.json there holds the table that is printed at the end. In it,
+success "within" counts only sentences of at most --max_words changed words, "claimed" is what the attack says itself,
+and queries and seconds are of one sentence.
 """
 
 import json
@@ -48,7 +50,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Attack:
-    """`run(batch, on_finished=...)` returns records; `made_of` is what they depend on beside options, data and victim."""
+    """`run(batch, on_finished=...)` returns records, and `made_of` is what they depend on beside `Setting`."""
 
     run: Callable[..., Any]
     made_of: dict[str, str]
@@ -88,9 +90,10 @@ def main(
                 run.append(found)
             run.accelerator.print(f"\n{name}")
             run.finish(measures, report)
-        lines = (folder / name / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        records[name] = [json.loads(line) for line in lines]
-    if run.is_main:
+            if run.is_main:
+                lines = (folder / name / "records.jsonl").read_text(encoding="utf-8").splitlines()
+                records[name] = [json.loads(line) for line in lines]
+    if records:
         results = compared(records, peers.max_words)
         write_json(folder / "results.json", results)
         print("\n" + markdown(results, peers.max_words))
@@ -135,7 +138,7 @@ def theirs(setting: Any, peers: PeersConfig, seed: int) -> dict[str, Attack]:
 
 
 def compared(records: dict[str, list[dict]], max_words: int) -> dict[str, dict[str, Any]]:
-    """The figures of each attack, over the sentences that it didn't skip."""
+    """The figures of each attack: over the sentences that it didn't skip, but `seconds` over all of them."""
     found = {}
     for name, rows in records.items():
         attacked = [row for row in rows if row["skipped"] is None]

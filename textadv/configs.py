@@ -193,6 +193,8 @@ class PeersConfig:
     def __post_init__(self) -> None:
         if unknown := [name for name in self.attacks if name not in ATTACKS]:
             raise BadInput(f"--attacks has no {unknown[0]}; there are {', '.join(ATTACKS)}")
+        if not self.attacks or len(set(self.attacks)) < len(self.attacks):
+            raise BadInput("--attacks names every attack once, and at least one")
         if self.max_words < 1:
             raise BadInput(f"--max_words must be at least 1, not {self.max_words}")
 
