@@ -131,6 +131,7 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Training
         max_steps=config.max_steps,
         per_device_train_batch_size=config.per_device_train_batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
+        train_sampling_strategy=config.train_sampling_strategy,
         save_steps=config.save_steps,
         save_total_limit=2,
         logging_steps=config.logging_steps,
