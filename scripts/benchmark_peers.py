@@ -23,11 +23,12 @@ it. It attacks one sentence after the other and decodes the candidates of each t
 Whatever an attack claims, its sentence is decoded and judged as those of all others. Every attack has a run folder in
 --output_dir, and the same command again resumes. results.json there holds the table that is printed at the end. In it,
 success "within" counts only sentences of at most --max_words changed words, "claimed" is what the attack says itself,
-and queries and seconds are of one sentence.
+and queries and seconds are of one sentence. Seconds are processor time on a CPU, time of day with a GPU.
 """
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -85,9 +86,11 @@ def main(
             setting.victim.to(run.device)
             setting.vocabulary.unit  # noqa: B018  (made once, not part of an attack)
             for batch in run.batches(setting.examples):
+                begin = clock(run.device)
                 with run.accelerator.autocast():
                     found = attacks[name].run(batch, on_finished=run.advance)
-                run.append(found)
+                share = (clock(run.device) - begin) / len(batch)
+                run.append([replace(record, seconds=share) for record in found])
             run.accelerator.print(f"\n{name}")
             run.finish(measures, report)
             if run.is_main:
@@ -97,6 +100,11 @@ def main(
         results = compared(records, peers.max_words)
         write_json(folder / "results.json", results)
         print("\n" + markdown(results, peers.max_words))
+
+
+def clock(device: Any) -> float:
+    """Processor seconds of all threads, which other work on the machine hardly changes; with a GPU, the time of day."""
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def ours(setting: Any, config: Seq2SickConfig, peers: PeersConfig, seed: int) -> dict[str, Attack]:

@@ -268,7 +268,8 @@ class TrainingConfig:
     per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
     train_sampling_strategy: Literal["random", "group_by_length"] = field(
-        default="random", metadata={"help": "order of the examples; with sources of like length together less is padded"}
+        default="random",
+        metadata={"help": "order of the examples; with sources of like length together less is padded"},
     )
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
     logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
