@@ -24,7 +24,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id", "perplexity_model"}  # or have a fingerprint
+INDIFFERENT = set("output_dir report_to push_to_hub hub_model_id perplexity_model sentiment_model".split())
 
 
 class RunError(Exception):

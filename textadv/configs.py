@@ -289,6 +289,13 @@ class MeasuresConfig:
         default=None,
         metadata={"help": "Hub id or folder of a causal language model: perplexity of the successes' sentences"},
     )
+    sentiment_model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Hub id or folder of a text classifier, or 'vader' (a lexicon): share of the successes that keep "
+            "the sentiment of the original"
+        },
+    )
 
 
 @dataclass(frozen=True)
