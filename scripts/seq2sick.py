@@ -22,6 +22,8 @@ Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl
 report.html. Two CPU processes: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ...
 """
 
+from typing import Any
+
 from _run import Run, RunArguments, launch
 
 from textadv.configs import (
@@ -48,7 +50,6 @@ def main(
     from textadv.language_model import LanguageModel, perplexities
     from textadv.limits import Limits
     from textadv.report import report
-    from textadv.seq2sick import seq2sick
     from textadv.setting import load_setting
     from textadv.summary import measures
 
@@ -57,22 +58,29 @@ def main(
     setting = load_setting(victim_config, data, config, words, limits=limits, max_samples=arguments.max_samples)
     configs = [victim_config, data, config, words, limited, measured]
     with Run(arguments, configs, setting.fingerprint()) as run:
-        setting.to(run.device)
-        for batch in run.batches(setting.examples):
-            with run.accelerator.autocast():
-                records = seq2sick(
-                    setting.vocabulary,
-                    batch,
-                    config=config,
-                    seed=arguments.seed,
-                    pool=setting.pool,
-                    limits=setting.limits,
-                    on_finished=run.advance,
-                )
-            run.append(records)
+        attack(run, setting, config)
         if judge is not None:
             judge.to(run.device)
         run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
+
+
+def attack(run: Run, setting: Any, config: Seq2SickConfig) -> None:
+    """Attacks what the run has no records of yet, and appends them. `setting` is a `textadv.setting.Setting`."""
+    from textadv.seq2sick import seq2sick
+
+    setting.to(run.device)
+    for batch in run.batches(setting.examples):
+        with run.accelerator.autocast():
+            records = seq2sick(
+                setting.vocabulary,
+                batch,
+                config=config,
+                seed=run.arguments.seed,
+                pool=setting.pool,
+                limits=setting.limits,
+                on_finished=run.advance,
+            )
+        run.append(records)
 
 
 if __name__ == "__main__":

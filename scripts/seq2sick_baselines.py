@@ -1,4 +1,4 @@
-"""What Seq2Sick is measured against: random words, word importance, gradient swaps, Gumbel-softmax; one word budget.
+"""What Seq2Sick is measured against: random words, word importance, gradient swaps, Gumbel-softmax, nearest neighbour.
 
 The embedded victim and data, offline:
     accelerate launch scripts/seq2sick_baselines.py
@@ -9,6 +9,10 @@ Another baseline, goal and budget; model and data are named as for scripts/seq2s
     accelerate launch scripts/seq2sick_baselines.py --baseline word_importance \\
         --model_name_or_path Helsinki-NLP/opus-mt-en-de \\
         --dataset_name bentrevett/multi30k --source_column en --target_column de --max_samples 100
+
+Seq2Sick without its projection: "search_success" of results.json says how often the vectors met the goal, "success"
+how often the words that are nearest to them do:
+    accelerate launch scripts/seq2sick_baselines.py --baseline nearest_neighbor --goal keywords
 
 The run folder and the limits (--max_words, 5 if not given, and the others) are those of scripts/seq2sick.py, and random
 keywords are the same for the same seed.

@@ -43,7 +43,8 @@ def main(arguments: TrainArguments, data: DataConfig, config: TrainLMConfig) -> 
     if train[: len(test)] == test:
         raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
     fingerprint = {"train": texts_fingerprint(train), "test": texts_fingerprint(test)}
-    options = training_arguments(folder, arguments, config)
+    length = {"num_train_epochs": config.num_train_epochs, "max_steps": config.max_steps}
+    options = training_arguments(folder, arguments, config, **length)
     if begin(folder, options, [arguments, data, config], fingerprint):
         model, tokenizer = fit(folder, options, config, train)
         if options.process_index == 0:

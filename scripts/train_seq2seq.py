@@ -31,6 +31,7 @@ command again goes on from the last checkpoint. The folder holds the model with 
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import util
 from pathlib import Path
@@ -38,7 +39,7 @@ from typing import Any, Literal
 
 from _run import RunError, check_same_config, launch, manifest, writable_folder, write_json
 
-from textadv.configs import BadInput, DataConfig, TrainingConfig, TrainSeq2SeqConfig, VictimConfig
+from textadv.configs import BadInput, DataConfig, TrainerConfig, TrainSeq2SeqConfig, VictimConfig
 from textadv.types import Example
 
 
@@ -63,19 +64,13 @@ class TrainArguments:
 
 
 def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, config: TrainSeq2SeqConfig) -> None:
-    from textadv.data import dataset_fingerprint, load_examples
+    from textadv.data import dataset_fingerprint
 
     folder = writable_folder(arguments.output_dir)
-    learnt = [replace(data, split=config.train_split)]
-    learnt += [replace(learnt[0], dataset_name=name, dataset_config_name=None) for name in config.extra_datasets]
-    train = [example for one in learnt for example in load_examples(one, max_samples=arguments.max_samples)]
-    test = load_examples(data, max_samples=config.max_eval_samples)
-    if train[0].reference is None:
-        raise BadInput("training needs references; name their --target_column")
-    if train[: len(test)] == test:
-        raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
+    train, test = load_splits(arguments, data, config, config.extra_datasets)
     fingerprint = {"train": dataset_fingerprint(train), "test": dataset_fingerprint(test)}
-    options = training_arguments(folder, arguments, config)
+    length = {"num_train_epochs": config.num_train_epochs, "max_steps": config.max_steps}
+    options = training_arguments(folder, arguments, config, **length)
     if begin(folder, options, [arguments, data, victim, config], fingerprint):
         model, tokenizer = fit(folder, options, victim, config, train)
         if options.process_index == 0:
@@ -84,6 +79,23 @@ def main(arguments: TrainArguments, data: DataConfig, victim: VictimConfig, conf
             save(folder, model, tokenizer, data, score(model, tokenizer, test, victim.source_prefix))
     if options.process_index == 0:
         tell(folder, arguments)
+
+
+def load_splits(
+    arguments: TrainArguments, data: DataConfig, config: TrainerConfig, extra_datasets: Sequence[str] = ()
+) -> tuple[list[Example], list[Example]]:
+    """What is learnt from and what is scored. Raises BadInput where they are the same, or there are no references."""
+    from textadv.data import load_examples
+
+    learnt = [replace(data, split=config.train_split)]
+    learnt += [replace(learnt[0], dataset_name=name, dataset_config_name=None) for name in extra_datasets]
+    train = [example for one in learnt for example in load_examples(one, max_samples=arguments.max_samples)]
+    test = load_examples(data, max_samples=config.max_eval_samples)
+    if train[0].reference is None:
+        raise BadInput("training needs references; name their --target_column")
+    if train[: len(test)] == test:
+        raise BadInput(f"the split to score, {data.split!r}, is what is learnt from; give another --split")
+    return train, test
 
 
 def begin(folder: Path, options: Any, configs: list[Any], fingerprint: dict[str, str]) -> bool:
@@ -114,8 +126,11 @@ def tell(folder: Path, arguments: TrainArguments) -> None:
         print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
 
 
-def training_arguments(folder: Path, arguments: TrainArguments, config: TrainingConfig) -> Any:
-    """Our options in the Trainer's words; device and precision are `accelerate launch`'s."""
+def training_arguments(folder: Path, arguments: TrainArguments, config: TrainerConfig, **length: Any) -> Any:
+    """Our options in the Trainer's words; device and precision are `accelerate launch`'s.
+
+    `length` is `max_steps` or `num_train_epochs`, or both as the Trainer takes them.
+    """
     import torch
     from transformers import Seq2SeqTrainingArguments
 
@@ -127,8 +142,7 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Training
         warmup_steps=config.warmup_steps,
         weight_decay=config.weight_decay,
         label_smoothing_factor=config.label_smoothing_factor,
-        num_train_epochs=config.num_train_epochs,
-        max_steps=config.max_steps,
+        **length,
         per_device_train_batch_size=config.per_device_train_batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         train_sampling_strategy=config.train_sampling_strategy,
@@ -143,28 +157,40 @@ def fit(
     folder: Path, options: Any, victim: VictimConfig, config: TrainSeq2SeqConfig, train: list[Example]
 ) -> tuple[Any, Any]:
     """The trained model and its tokenizer, from the last checkpoint in `folder` on."""
-    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, set_seed
+    from transformers import set_seed
 
     from textadv import training
 
     set_seed(options.seed)
     texts = [text for pair in train for text in (pair.source, pair.reference or "")]
     model, tokenizer = training.build(config, victim, texts)
+    return learn(folder, options, model, tokenizer, train, victim.source_prefix), tokenizer
+
+
+def learn(folder: Path, options: Any, model: Any, tokenizer: Any, train: list[Example], prefix: str) -> Any:
+    """The model after its training on pairs of source and reference, from the last checkpoint in `folder` on."""
+    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer
+
+    from textadv import training
+
     trainer = Seq2SeqTrainer(
         model=model,
         args=options,
-        train_dataset=training.Pairs(tokenizer, train, victim.source_prefix),
+        train_dataset=training.Pairs(tokenizer, train, prefix),
         data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
         processing_class=tokenizer,
     )
     trainer.train(resume_from_checkpoint=training.last_checkpoint(folder))
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.config.use_cache = True  # the Trainer turns it off
-    return model, tokenizer
+    return model
 
 
-def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dict[str, Any]) -> None:
-    """Model, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
+def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dict[str, Any], **more: Any) -> None:
+    """Model, tokenizer, card and scores; results.json comes last, and says that the training is finished.
+
+    `more` is for `model_card`.
+    """
     from textadv.training import model_card
 
     model.save_pretrained(folder)
@@ -172,26 +198,37 @@ def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dic
     name = data.dataset_name or "embedded-grammar"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    card = model_card(model, dataset=name, split=data.split, scores=scores, command=command)
+    card = model_card(model, dataset=name, split=data.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)
 
 
-def push(folder: Path, name: str) -> str:
-    """Publish model, tokenizer, card and score, and return their address."""
+MODEL_FILES = ["*.json", "*.safetensors", "README.md"]  # a "*" takes in folders
+NOT_MODEL_FILES = ["*/*", "manifest.json"]
+
+
+def push(
+    folder: Path,
+    name: str,
+    *,
+    kind: str = "model",
+    wanted: Sequence[str] = MODEL_FILES,
+    left_out: Sequence[str] = NOT_MODEL_FILES,
+) -> str:
+    """Publish files of a folder, a model's by default (with tokenizer, card and score), and return their address."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     api = HfApi()
-    wanted = ["*.json", "*.safetensors", "README.md"]
     try:
-        url = api.create_repo(name, exist_ok=True)
+        url = api.create_repo(name, repo_type=kind, exist_ok=True)
         api.upload_folder(
             repo_id=url.repo_id,
+            repo_type=kind,
             folder_path=folder,
-            allow_patterns=wanted,
-            ignore_patterns=["checkpoint-*", "manifest.json"],
-            commit_message="Upload the trained model",
+            allow_patterns=list(wanted),
+            ignore_patterns=list(left_out),
+            commit_message=f"Upload the {kind}",
         )
     except (OSError, ValueError, HTTPError) as error:
         raise RunError(f"{name} can't be published: {error}; check its name, HF_TOKEN and the network") from error

@@ -131,11 +131,11 @@ def keywords_goal(
 
 def refuse_too_long(victim: Victim, examples: Sequence[Example]) -> None:
     """Raises BadInput if a sentence has more pieces than the victim takes, naming the first."""
-    texts = [victim.config.source_prefix + example.source for example in examples]
-    for example, ids in zip(examples, victim.tokenizer(texts)["input_ids"], strict=True):
-        if len(ids) > victim.longest_source:
+    lengths = victim.lengths([example.source for example in examples])
+    for example, length in zip(examples, lengths, strict=True):
+        if length > victim.longest_source:
             raise BadInput(
-                f"sentence {example.example_id} has {len(ids)} pieces, and {victim.name} takes "
+                f"sentence {example.example_id} has {length} pieces, and {victim.name} takes "
                 f"{victim.longest_source}; shorten it or leave it out"
             )
 

@@ -127,7 +127,7 @@ class Seq2SickConfig(GoalConfig):
 class BaselineConfig(GoalConfig):
     """What Seq2Sick is measured against (`textadv/baselines/`), within the budget of words of `LimitsConfig`."""
 
-    baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel"] = field(
+    baseline: Literal["random_words", "word_importance", "gradient_swaps", "gumbel", "nearest_neighbor"] = field(
         default="random_words", metadata={"help": "which one: a file of textadv/baselines"}
     )
     tries: int = field(
@@ -152,18 +152,28 @@ class BaselineConfig(GoalConfig):
         default=3.0,
         metadata={"help": "gradient_swaps, gumbel: epsilon of (2.8) and (2.9), in logits; as --refine_margin"},
     )
+    continuous_steps: int = field(default=30, metadata={"help": "nearest_neighbor: gradient steps; as --steps"})
+    continuous_step_size: float = field(
+        default=16.0,
+        metadata={"help": "nearest_neighbor: how far a step moves the word of largest gradient; as --step_size"},
+    )
+    continuous_lasso: float = field(
+        default=0.1, metadata={"help": "nearest_neighbor: lambda of (3.2), weight of the group lasso; as --lasso"}
+    )
 
     def __post_init__(self) -> None:
         counts = ("num_keywords", "tries", "word_candidates", "swap_candidates", "top_k")
         for name in (*counts, "swap_steps", "gumbel_samples", "gumbel_tries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.gumbel_steps < 0:
-            raise BadInput(f"--gumbel_steps must be at least 0, not {self.gumbel_steps}")
+        for name in ("gumbel_steps", "continuous_steps"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
         for name in ("gumbel_learning_rate", "temperature"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} must be a positive number, not {getattr(self, name)}")
-        for name in ("initial_coefficient", "keep_weight", "confidence"):
+        weights = ("initial_coefficient", "keep_weight", "confidence", "continuous_step_size", "continuous_lasso")
+        for name in weights:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} must be a number of at least 0, not {getattr(self, name)}")
         if self.baseline == "word_importance" and not self.whole_words:
@@ -228,6 +238,10 @@ class WordsConfig:
         default=None,
         metadata={"help": "data set or text file that random keywords come from; default: the target column"},
     )
+    keyword_column: str | None = field(
+        default=None,
+        metadata={"help": "column that random keywords come from; default: the one that --target_column names"},
+    )
     source_corpus: str | None = field(
         default=None,
         metadata={
@@ -248,10 +262,40 @@ class MeasuresConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """What every training takes: data, sizes of a new model, the Trainer's options."""
+class TrainerConfig:
+    """What every training takes, of a new model or a given one."""
 
     train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
+    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
+    warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
+    label_smoothing_factor: float = field(default=0.0, metadata={"help": "mass taken from the right piece"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
+    train_sampling_strategy: Literal["random", "group_by_length"] = field(
+        default="random",
+        metadata={"help": "order of the examples; with sources of like length together less is padded"},
+    )
+    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
+    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "score the first so many sentences of --split; default: all"}
+    )
+
+    def __post_init__(self) -> None:
+        counts = ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "save_steps")
+        for name in (*counts, "logging_steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(TrainerConfig):
+    """Data and sizes of a new model, and how long it is trained."""
+
     extra_datasets: list[str] = field(
         default_factory=list,
         metadata={"help": "more data sets with the same columns, whose --train_split is learnt from too"},
@@ -267,37 +311,19 @@ class TrainingConfig:
         default=None, metadata={"help": "Hub id, folder or config.json with a new model's family and sizes"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "pieces of a new model, of both languages together"})
-    max_length: int = field(default=128, metadata={"help": "longest text, in pieces; the rest is cut"})
     d_model: int = field(default=96, metadata={"help": "width of a new model"})
     num_layers: int = field(default=2, metadata={"help": "layers of a new model, of encoder and decoder each"})
     num_heads: int = field(default=4, metadata={"help": "attention heads of each layer, but of lstm"})
     ffn_dim: int = field(default=256, metadata={"help": "width of their feed-forward part, but of lstm"})
     dropout: float = field(default=0.1, metadata={"help": "dropout of a new model"})
-    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's highest learning rate"})
-    warmup_steps: int = field(default=400, metadata={"help": "steps until it is reached; then it falls to 0"})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
-    label_smoothing_factor: float = field(default=0.0, metadata={"help": "mass taken from the right piece"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the training split"})
     max_steps: int = field(default=-1, metadata={"help": "stop after so many steps instead, if positive"})
-    per_device_train_batch_size: int = field(default=64, metadata={"help": "examples in a step on each device"})
-    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches that make one update"})
-    train_sampling_strategy: Literal["random", "group_by_length"] = field(
-        default="random",
-        metadata={"help": "order of the examples; with sources of like length together less is padded"},
-    )
-    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
-    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "score the first so many sentences of --split; default: all"}
-    )
 
     def __post_init__(self) -> None:
-        sizes = {"max_length", "d_model", "num_layers", "num_heads", "ffn_dim", "per_device_train_batch_size"}
-        for name in sorted(sizes | {"gradient_accumulation_steps", "save_steps", "logging_steps"}):
+        super().__post_init__()
+        for name in ("d_model", "num_layers", "num_heads", "ffn_dim"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -325,3 +351,78 @@ class TrainLMConfig(TrainingConfig):
         default="gpt2", metadata={"help": "family of a new model, of the sizes above"}
     )
     side: Literal["source", "target"] = field(default="source", metadata={"help": "column that is learnt"})
+
+
+@dataclass(frozen=True)
+class HardenConfig(TrainerConfig):
+    """Adversarial fine-tuning. `attack_*` cut the attack that makes training sentences short, since thousands of them
+    are needed; the sentences that are held out are attacked by the options of Seq2Sick as they stand."""
+
+    learning_rate: float = field(default=5e-4, metadata={"help": "AdamW's highest learning rate, in every round"})
+    warmup_steps: int = field(default=50, metadata={"help": "steps until it is reached; then it falls to 0"})
+    label_smoothing_factor: float = field(default=0.1, metadata={"help": "mass taken from the right piece"})
+    save_steps: int = field(default=100, metadata={"help": "steps between checkpoints"})
+    adversary: Literal["seq2sick", "random_words", "none"] = field(
+        default="seq2sick",
+        metadata={"help": "what changes training sentences; the last two are controls: mere noise, more training"},
+    )
+    rounds: int = field(default=2, metadata={"help": "rounds; each attacks other sentences, with the model so far"})
+    attacked_samples: int = field(default=500, metadata={"help": "training sentences that a round changes"})
+    steps_per_round: int = field(default=200, metadata={"help": "training steps of a round, whatever the adversary"})
+    adversarial_share: float = field(default=0.3, metadata={"help": "share of changed sentences in what is learnt"})
+    adversarial_label: Literal["reference", "clean_output"] = field(
+        default="reference",
+        metadata={"help": "what a changed sentence is to become: the original's reference, or the model's own output"},
+    )
+    noise_words: int = field(default=1, metadata={"help": "random_words: words that it changes in a sentence"})
+    attack_steps: int = field(default=0, metadata={"help": "--steps of the attack on training sentences"})
+    attack_refine_rounds: int = field(default=4, metadata={"help": "its --refine_rounds"})
+    attack_candidates: int = field(default=32, metadata={"help": "its --candidates"})
+    attack_beam: int = field(default=1, metadata={"help": "its --beam"})
+    held_out_samples: int = field(
+        default=100, metadata={"help": "first sentences of --split that are attacked before and after"}
+    )
+    per_device_batch_size: int = field(default=32, metadata={"help": "examples that are attacked together"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("rounds", "attacked_samples", "steps_per_round", "noise_words", "attack_refine_rounds")
+        for name in (*counts, "attack_candidates", "attack_beam", "held_out_samples", "per_device_batch_size"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.attack_steps < 0:
+            raise BadInput(f"--attack_steps must be at least 0, not {self.attack_steps}")
+        if not 0 < self.adversarial_share <= 1:
+            raise BadInput(f"--adversarial_share must be above 0 and at most 1, not {self.adversarial_share}")
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Which adversarial sentences are shown to which victims."""
+
+    runs: list[str] = field(
+        default_factory=lambda: ["runs/seq2sick"],
+        metadata={"help": "finished run folders of scripts/seq2sick.py or seq2sick_baselines.py"},
+    )
+    victims: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Hub ids or folders, 'embedded' for the embedded one; default: those that the runs attacked"},
+    )
+    num_beams: int | None = field(
+        default=None,
+        metadata={"help": "beams for all victims; default: as a victim's run has it, for others as the first run"},
+    )
+    max_new_tokens: int | None = field(default=None, metadata={"help": "longest output, in pieces; default: as beams"})
+    source_prefix: str = field(
+        default="", metadata={"help": "text before every source sentence, for victims that no run attacked"}
+    )
+    source_lang: str | None = field(default=None, metadata={"help": "their language code of the source"})
+    target_lang: str | None = field(default=None, metadata={"help": "their language code of the output"})
+
+    def __post_init__(self) -> None:
+        for name in ("num_beams", "max_new_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadInput(f"--{name} must be at least 1, not {value}")
+        if not self.runs:
+            raise BadInput("--runs names no run folder; name one at least")

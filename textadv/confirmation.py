@@ -23,7 +23,8 @@ class Confirmation:
 
     `words` (B,) is the number of changed pieces of the best confirmed success (NONE_YET without one), `ids` (B, T)
     its pieces, or of the most promising failure, `texts` and `outputs` its text and decoded output, `found_by` the
-    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, within the limits.
+    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, be it of no text;
+    of a text, within the limits.
     """
 
     def __init__(
@@ -62,6 +63,14 @@ class Confirmation:
         budget is judged by the goal alone, and not remembered.
         """
         return self._judge(rows, ids, self.victim.decode(outputs), loss.tolist())
+
+    def claim(self, rows: Tensor, outputs: Tensor) -> Tensor:
+        """(N,) violations of greedy outputs (N, M) of vectors that make no text: a success is claimed, no more."""
+        texts = self.victim.decode(outputs)
+        found = [self.goal.violations(row, text) for row, text in zip(rows.tolist(), texts, strict=True)]
+        for row, violations in zip(rows.tolist(), found, strict=True):
+            self.claimed[row] |= violations == 0
+        return torch.tensor(found, dtype=torch.long, device=rows.device)
 
     def show(self, rows: Tensor, ids: Tensor, *, by: str) -> Tensor:
         """For a search that sees nothing but reported outputs: (N,) violations of those of ids (N, T).
@@ -126,6 +135,14 @@ class Confirmation:
                 self.words[row], self.ids[row] = changed[i], ids[i]
                 self.texts[row], self.outputs[row], self.found_by[row] = texts[i], self._outputs[row][texts[i]], by
         return accepted
+
+    def offer_only(self, rows: Tensor, ids: Tensor, *, by: str) -> None:
+        """Offers the one sentence ids (N, T) that a search has for each of rows (N,), each row once.
+
+        It's reported as a failure if it isn't confirmed; nothing is claimed of it.
+        """
+        self.ids[rows] = ids
+        self.offer(rows, ids, by=by)
 
     def offer_best(self, rows: Tensor, ids: Tensor, loss: Tensor, *, most: int, by: str) -> None:
         """Offers `most` of each example's sentences ids (N, T): fewest changed words first, then least loss (N,)."""

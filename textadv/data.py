@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textadv.configs import BadInput, DataConfig
+from textadv.configs import BadInput, DataConfig, WordsConfig
 from textadv.types import Example
 
 EMBEDDED_VICTIM = Path(__file__).parent / "embedded" / "victim"  # made by scripts/train_seq2seq.py
 EMBEDDED_ROWS = {"train": 20_000, "validation": 500, "test": 200}
 FILE_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+
+
+class NoColumn(BadInput):
+    """The data set has no column of that name."""
 
 
 def load_examples(config: DataConfig, *, max_samples: int | None = None) -> list[Example]:
@@ -45,20 +49,14 @@ def load_texts(config: DataConfig, split: str, column: str) -> list[str]:
     return _texts(_rows(config, split), column, _describe(config), None)
 
 
-def load_corpus(config: DataConfig, name: str | None, column: str | None) -> list[str]:
+def load_corpus(config: DataConfig, name: str | None, column: str) -> list[str]:
     """Texts of `column`: of the data set or text file `name`, else of the attacked data set's own.
 
     The split "train", or all splits where there is none.
 
     Raises:
-        BadInput: as `load_texts`, or no column is named.
+        BadInput: as `load_texts`.
     """
-    if column is None or column.lower() == "none":
-        if name is None or not name.endswith(".txt"):
-            raise BadInput(
-                "the data set has no target column to draw keywords from; give --keyword_corpus or --keywords"
-            )
-        column = "text"
     if name is not None:
         config = DataConfig(dataset_name=name)
     splits = list(EMBEDDED_ROWS)
@@ -70,6 +68,27 @@ def load_corpus(config: DataConfig, name: str | None, column: str | None) -> lis
     if "train" in splits:
         splits = ["train"]
     return [text for split in splits for text in load_texts(config, split, column)]
+
+
+def keyword_corpus(config: DataConfig, words: WordsConfig) -> list[str]:
+    """The texts that random keywords are drawn from: of the attacked data set, or of another.
+
+    Raises:
+        BadInput: as `load_texts`, or it isn't said which column is meant.
+    """
+    name, column = words.keyword_corpus, words.keyword_column or config.target_column
+    if name is not None and name.endswith(".txt"):
+        column = "text"  # the only one
+    if column is None or column.lower() == "none":
+        raise BadInput(
+            "the data set has no target column to draw keywords from; give --keyword_corpus or --keywords"
+            if name is None
+            else f"without a target column it isn't known which column of {name} is meant; give --keyword_column"
+        )
+    try:
+        return load_corpus(config, name, column)
+    except NoColumn as error:
+        raise BadInput(f"{error}; name one of them with --keyword_column") from error
 
 
 def source_corpus(config: DataConfig, name: str | None) -> list[str] | None:
@@ -170,7 +189,7 @@ def _texts(rows: Any, column: str, name: str, max_samples: int | None) -> list[s
         inner = _translations(rows, names)
         if column not in inner:
             there = ", ".join([*names, *inner]) or "none"
-            raise BadInput(f"no column {column!r} in {name}; there are {there}")
+            raise NoColumn(f"no column {column!r} in {name}; there are {there}")
         texts = [pair[column] for pair in rows["translation"][:max_samples]]
     for i, text in enumerate(texts):
         if text is not None and not isinstance(text, str):

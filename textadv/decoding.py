@@ -27,6 +27,10 @@ class Decoded:
     lengths: Tensor
     observed: Tensor
 
+    def rows(self, which: Tensor) -> "Decoded":
+        """The outputs of some rows, by number or by a mask (N,)."""
+        return Decoded(self.outputs[which], self.lengths[which], self.observed[which])
+
     @staticmethod
     def join(parts: "list[Decoded]", order: Tensor, *, pad_id: int) -> "Decoded":
         """Parts that hold the rows `order` (N,) one after the other, put back into the order of the rows."""

@@ -193,11 +193,21 @@ def loss_and_gradient(
     ids: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The goal's loss (n,) at pieces (n, T), its gradient (n, T, d) at their vectors, and the greedy outputs (n, M)."""
-    mask = sources.mask[rows]
-    decoded = victim.greedy(ids, mask, rows)
-    embeds = sources.vocabulary.victim.embed(ids).requires_grad_()
+    decoded = victim.greedy(ids, sources.mask[rows], rows)
+    embeds = sources.vocabulary.victim.embed(ids)
+    return *gradient_along(decoded, embeds, victim, sources, goal, rows), decoded.outputs
+
+
+def gradient_along(
+    decoded: Decoded, embeds: Tensor, victim: CountedVictim, sources: Sources, goal: Goal, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The goal's loss (n,) of source vectors (n, T, d) along given outputs, and its gradient (n, T, d) there.
+
+    The gradient is zero where a word may not change.
+    """
+    embeds = embeds.detach().requires_grad_()
     with torch.enable_grad():
-        logits = victim.logits(embeds, mask, decoded.outputs, rows).float()
+        logits = victim.logits(embeds, sources.mask[rows], decoded.outputs, rows).float()
         loss = goal.loss(goal.leads(logits, rows), decoded.outputs, decoded.lengths, rows)
         (gradient,) = torch.autograd.grad(loss.sum(), embeds)
-    return loss.detach(), gradient * sources.changeable[rows][..., None], decoded.outputs
+    return loss.detach(), gradient * sources.changeable[rows][..., None]

@@ -1,8 +1,9 @@
-"""One page that shows a run: the headline figures, the curve of success, and every sentence side by side."""
+"""One page that shows a run: headline figures, the curve of success, the words that it takes, every sentence."""
 
 import io
 import math
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -50,6 +51,8 @@ _FURTHER = {
 }
 _RATES = {"success", "success_disjoint", "success_half_bleu", "search_success", "skipped"}
 
+_MANY = 10  # so many changed words, or more, are one group of sentences
+
 # Colours that stand for variables of the page's style sheet, so that the curve follows dark mode.
 _INKS = {
     "#010101": "var(--accent)",
@@ -66,14 +69,15 @@ def report(
     manifest: Mapping[str, Any],
     *,
     max_cards: int = 500,
+    max_rows: int = 10,
 ) -> str:
     """The HTML page of a run: self-contained, without scripts, the same for the same arguments.
 
     `records` are `AttackRecord`s as dictionaries; `results` maps a measure to its value, low, high and n, and
     `seconds` and `examples_per_second` to numbers; `manifest` may hold command, config, device, git_hash,
     precision, seed and versions. Figures and manifest entries that are missing are left out. At most
-    `max_cards` sentences are shown, successes with the fewest changed words first. Everything that comes from
-    a model or a data set is escaped.
+    `max_cards` sentences are shown, successes with the fewest changed words first, and `max_rows` of the words
+    most often changed and written. Everything that comes from a model or a data set is escaped.
     """
     config = manifest.get("config") or {}
     goal = config.get("goal") or ("keywords" if any(r["keywords"] for r in records) else "non_overlapping")
@@ -83,6 +87,8 @@ def report(
         "skipped": [r for r in records if r["skipped"] is not None],
     }
     shown = dict(zip(groups, _shares([len(group) for group in groups.values()], max_cards), strict=True))
+    cards = [_card(r, status) for status, group in groups.items() for r in group[: shown[status]]]
+    changed, written = picked_words(records)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("textadv").joinpath("report.html.j2").read_text(encoding="utf-8"))
     return template.render(
@@ -107,11 +113,16 @@ def report(
         ],
         seconds=results.get("seconds"),
         examples_per_second=results.get("examples_per_second"),
+        attacked=len(groups["success"]) + len(groups["failed"]),
         curve=_curve_svg(records),
+        words=_word_tables(changed, written, max_rows),
+        replaced=sum(count for _, count, _ in changed),
         found_by=_found_by(groups["success"]),
         groups=groups,
         shown=shown,
-        cards=[_card(r, status) for status, group in groups.items() for r in group[: shown[status]]],
+        cards=cards,
+        sizes=sorted(Counter(card["size"] for card in cards if card["size"] is not None).items()),
+        many=_MANY,
         command=_one_line(manifest.get("command")),
         options={name: value for name, value in config.items() if value is not None},
         versions={
@@ -127,6 +138,47 @@ def success_curve(records: Sequence[Record]) -> list[float]:
     `[0.0]` if none was flipped, `[]` if none was attacked.
     """
     return [flipped / attacked for flipped, attacked in _flipped_counts(records)]
+
+
+def picked_words(records: Sequence[Record]) -> tuple[list[tuple[str, int, int]], list[tuple[str, int]]]:
+    """Which words the successes change, and which they write; the commonest first, equal ones by the alphabet.
+
+    Returns:
+        (word, times changed, times that it stands in their originals), and (word, times written).
+    """
+    there, changed, written = Counter[str](), Counter[str](), Counter[str]()
+    for record in filter(_succeeded, records):
+        original, adversarial = record["original"], record["adversarial"]
+        before, after = split_words(original), split_words(adversarial)
+        there.update(before)
+        changed.update(before[i] for i in changed_positions(original, adversarial))
+        written.update(after[i] for i in changed_positions(adversarial, original))
+    return [(word, count, there[word]) for word, count in _ranked(changed)], _ranked(written)
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _word_tables(
+    changed: Sequence[tuple[str, int, int]], written: Sequence[tuple[str, int]], most: int
+) -> list[dict[str, Any]]:
+    """The tables for the template: the `most` commonest words, and how many different ones there are."""
+    tables = [
+        ("Words most often changed", [(word, count, f"of {there:,}") for word, count, there in changed]),
+        ("Words most often written", [(word, count, "") for word, count in written]),
+    ]
+    return [
+        {
+            "title": title,
+            "rows": [
+                {"word": word, "count": f"{count:,}", "more": more, "width": 100 * count / rows[0][1]}
+                for word, count, more in rows[:most]
+            ],
+            "different": len(rows),
+        }
+        for title, rows in tables
+    ]
 
 
 def _flipped_counts(records: Sequence[Record]) -> list[tuple[int, int]]:
@@ -216,7 +268,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _card(record: Record, status: str) -> dict[str, Any]:
-    """One sentence for the template: its record, and its four texts as (space, word, marked) triples."""
+    """One sentence for the template: its record, its four texts as (space, word, marked) triples, its group by size."""
     original, adversarial = record["original"], record["adversarial"]
     clean, output = record["clean_output"], record["adversarial_output"]
     if record["keywords"]:
@@ -229,6 +281,7 @@ def _card(record: Record, status: str) -> dict[str, Any]:
     return {
         "record": record,
         "status": status,
+        "size": None if status == "skipped" else min(record["changed_words"], _MANY),
         "keywords": [(keyword, contains_words(output, [keyword])) for keyword in record["keywords"]],
         "length": len(split_words(original)),
         "original": _marked(original, changed_positions(original, adversarial)),

@@ -6,7 +6,7 @@ import torch
 
 from textadv.attack import refuse_too_long
 from textadv.configs import BadInput, DataConfig, GoalConfig, VictimConfig, WordsConfig
-from textadv.data import dataset_fingerprint, load_corpus, load_examples, source_corpus, texts_fingerprint
+from textadv.data import dataset_fingerprint, keyword_corpus, load_examples, source_corpus, texts_fingerprint
 from textadv.keywords import keyword_pool, with_keywords
 from textadv.limits import NO_LIMITS, Limits
 from textadv.types import Example
@@ -61,7 +61,7 @@ def load_setting(
     if goal.goal == "keywords":
         examples = with_keywords(examples, words, victim)
         if not all(example.keywords for example in examples):
-            pool = keyword_pool(load_corpus(data, words.keyword_corpus, data.target_column), victim)
+            pool = keyword_pool(keyword_corpus(data, words), victim)
     elif words.keywords is not None or words.keywords_file is not None:
         raise BadInput("--keywords and --keywords_file are for the keywords goal; add --goal keywords")
     corpus = source_corpus(data, words.source_corpus)

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from textadv.configs import BadInput, TrainSeq2SeqConfig, VictimConfig
+from textadv.data import EMBEDDED_VICTIM
 from textadv.models import LstmSeq2SeqConfig
 from textadv.types import Example
 from textadv.word_vectors import read_word_vectors, set_word_vectors
@@ -113,8 +114,23 @@ def build(config: TrainSeq2SeqConfig, victim: VictimConfig, texts: Sequence[str]
             set_word_vectors(model, vectors)
     else:
         tokenizer, model = _pretrained(victim.model_name_or_path)
-    positions = getattr(model.config, "max_position_embeddings", None) or config.max_length
-    tokenizer.model_max_length = min(config.max_length, positions, tokenizer.model_max_length)
+    return _set_up(model, tokenizer, victim, config.max_length)
+
+
+def load(victim: VictimConfig, max_length: int) -> tuple[Any, Any]:
+    """Model and tokenizer of a given victim, the embedded one if it has no name, to be trained on and scored.
+
+    Raises:
+        BadInput: as `build`.
+    """
+    tokenizer, model = _pretrained(victim.model_name_or_path or str(EMBEDDED_VICTIM))
+    return _set_up(model, tokenizer, victim, max_length)
+
+
+def _set_up(model: Any, tokenizer: Any, victim: VictimConfig, max_length: int) -> tuple[Any, Any]:
+    """Texts are cut at `max_length`, and the victim's decoding becomes the model's own."""
+    positions = getattr(model.config, "max_position_embeddings", None) or max_length
+    tokenizer.model_max_length = min(max_length, positions, tokenizer.model_max_length)
     generation = model.generation_config
     generation.num_beams, generation.max_new_tokens, generation.max_length = (
         victim.num_beams,
@@ -227,11 +243,28 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(folder / f"checkpoint-{max(steps)}") if steps else None
 
 
-def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], command: str) -> str:
-    """The README.md of a trained model; `dataset` is a Hub id, or a name, `scores` are its results.json."""
+def model_card(
+    model: Any,
+    *,
+    dataset: str,
+    split: str,
+    scores: dict[str, Any],
+    command: str,
+    base_model: str | None = None,
+    section: str = "",
+) -> str:
+    """The README.md of a trained model.
+
+    Args:
+        dataset: a Hub id, or a name.
+        scores: its results.json; those of `METRICS` are told.
+        base_model: the Hub id of the model that it was trained from.
+        section: Markdown that follows.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
     name = type(model).__name__
+    scores = {measure: score for measure, score in scores.items() if measure in METRICS}
     is_pair = model.config.is_encoder_decoder
     results = [
         EvalResult(
@@ -251,6 +284,7 @@ def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], 
         model_name=name,
         eval_results=results,
         metrics=[METRICS[measure][0] for measure in scores],
+        base_model=base_model,
     )
     said = " and ".join(
         f"{METRICS[measure][1]} {{value:.1f}} (95 % interval {{low:.1f}} to {{high:.1f}})".format(**score)
@@ -269,4 +303,4 @@ def model_card(model: Any, *, dataset: str, split: str, scores: dict[str, Any], 
 ```
 {command}
 ```
-"""
+{section}"""

@@ -52,6 +52,35 @@ class AttackRecord:
     found_by: str | None  # the part of the attack that found the recorded sentence
 
 
+@dataclass(frozen=True)
+class TransferRecord:
+    """What one victim makes of an adversarial sentence that an attack found, perhaps on another victim.
+
+    Outputs are this victim's own, under the reporting settings, and so is the clean output that success is judged
+    against.
+    """
+
+    example_id: int  # number of the pair of sentence and victim
+    seed: int  # the attack's
+    success: bool  # the attack's goal
+    queries: int  # examples shown to the victim
+    seconds: float  # this pair's share of its batch's wall time
+    original: str
+    adversarial: str
+    skipped: str | None  # why the pair doesn't count
+    keywords: list[str]  # empty for the non-overlapping goal
+    run: str  # the attack's run folder
+    sentence: int  # example_id of its record there
+    victim: str
+    own: bool  # the victim is the one that was attacked, decoded as it was then
+    clean_output: str
+    adversarial_output: str
+    changed_words: int
+    output_bleu: float  # as in AttackRecord, and so are the next two
+    success_disjoint: bool
+    success_half_bleu: bool
+
+
 class CountedVictim:
     """A victim that counts how often each of B examples is shown to it: one row of one pass is one query.
 
@@ -71,10 +100,10 @@ class CountedVictim:
         self._count(rows)
         return self._victim.logits(embeds, mask, outputs)
 
-    def greedy(self, ids: Tensor, mask: Tensor, rows: Tensor, observe: Any = None) -> Decoded:
+    def greedy(self, source: Tensor, mask: Tensor, rows: Tensor, observe: Any = None) -> Decoded:
         """`Victim.greedy` of rows (N,)."""
         self._count(rows)
-        return self._victim.greedy(ids, mask, observe)
+        return self._victim.greedy(source, mask, observe)
 
     def generate(self, texts: Sequence[str], rows: Tensor) -> list[str]:
         """`Victim.generate` of rows (N,)."""

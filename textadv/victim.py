@@ -109,22 +109,24 @@ class Victim:
     # Decoding -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def greedy(self, ids: Tensor, mask: Tensor, observe: Callable[..., Tensor] | None = None) -> Decoded:
-        """The free-running greedy output of source pieces (B, T); rows of like length are decoded together.
+    def greedy(self, source: Tensor, mask: Tensor, observe: Callable[..., Tensor] | None = None) -> Decoded:
+        """The free-running greedy output of source pieces (B, T), or of source vectors (B, T, d) as `embed` makes them.
 
-        `observe(logits (n, V), rows (n,), t) -> (n, F)` may look at each step's logits; see `decoding.py`.
+        Rows of like length are decoded together. `observe(logits (n, V), rows (n,), t) -> (n, F)` may look at each
+        step's logits; see `decoding.py`.
         """
         lengths = mask.sum(1)
         order = torch.argsort(lengths, stable=True)
         longest = max(int(lengths.max()), 1)
         rows_at_once = max(CHUNK_PIECES // longest, 1)
-        parts = [self._greedy_chunk(ids, mask, rows, observe) for rows in order.split(rows_at_once)]
+        parts = [self._greedy_chunk(source, mask, rows, observe) for rows in order.split(rows_at_once)]
         return Decoded.join(parts, order, pad_id=self.pad_id)
 
-    def _greedy_chunk(self, ids: Tensor, mask: Tensor, rows: Tensor, observe: Any) -> Decoded:
+    def _greedy_chunk(self, source: Tensor, mask: Tensor, rows: Tensor, observe: Any) -> Decoded:
         width = int(mask[rows].sum(1).max())
+        kind = "inputs_embeds" if source.is_floating_point() else "input_ids"
         return self.model.generate(
-            input_ids=ids[rows, :width],
+            **{kind: source[rows, :width]},
             attention_mask=mask[rows, :width],
             num_beams=1,
             do_sample=False,
@@ -181,6 +183,11 @@ class Victim:
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many source pieces each text has, prefix and special ones included."""
+        prefixed = [self.config.source_prefix + text for text in texts]
+        return [len(ids) for ids in self.tokenizer(prefixed)["input_ids"]] if texts else []
 
     @property
     def longest_source(self) -> int:

@@ -445,6 +445,7 @@ MISTAKES = {
     "--goal keywords --keywords_file nothing.jsonl": "--keywords_file nothing.jsonl can't be read; give a JSONL file",
     "--goal keywords --keywords_file file --keywords Hund": "are both given; give one of them",
     "--goal keywords --target_column none": "no target column to draw keywords from; give --keyword_corpus",
+    "--goal keywords --keyword_column titel": "there are source, target; name one of them with --keyword_column",
     "--goal keywords --num_keywords 0": "--num_keywords must be at least 1, not 0",
     "--keywords Hund": "are for the keywords goal; add --goal keywords",
     "--source_corpus nothing.txt": "nothing.txt is no file or folder; give a path that exists",

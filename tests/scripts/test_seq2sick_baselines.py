@@ -8,10 +8,11 @@ from textadv.configs import VictimConfig
 from textadv.victim import Victim
 from textadv.words import contains_words, shares_no_position, split_words
 
-BASELINES = ("random_words", "word_importance", "gradient_swaps", "gumbel")
+BASELINES = ("random_words", "word_importance", "gradient_swaps", "gumbel", "nearest_neighbor")
 QUICK = (
     "--max_samples 4 --per_device_batch_size 2 --max_words 2 --tries 20 --word_candidates 4 --swap_steps 2 "
-    "--swap_candidates 16 --gumbel_steps 4 --gumbel_tries 10 --initial_coefficient 1.5"
+    "--swap_candidates 16 --gumbel_steps 4 --gumbel_tries 10 --initial_coefficient 1.5 "
+    "--continuous_steps 4"
 ).split()
 CPU = {"ACCELERATE_USE_CPU": "true"}
 
@@ -57,6 +58,7 @@ def test_claims_hold_within_the_budget(baseline, run_script, tmp_path):
         ("--max_words 0", "--max_words must be at least 1, not 0"),
         ("--max_perplexity_ratio 2", "needs a language model; name one by --perplexity_model"),
         ("--temperature 0", "--temperature must be a positive number, not 0"),
+        ("--continuous_steps -1", "--continuous_steps must be at least 0, not -1"),
         ("--keep_weight nan", "--keep_weight must be a number of at least 0, not nan"),
         ("--baseline word_importance --whole_words false", "word_importance ranks whole words; leave out --whole"),
         ("--baseline seq2sick", "invalid choice: 'seq2sick'"),

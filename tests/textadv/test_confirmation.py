@@ -80,6 +80,27 @@ def test_a_greedy_success_that_beams_do_not_share_is_only_claimed(setting):
     assert confirmed.victim.queries == [1, 0, 0], "and the text is not decoded again to be reported"
 
 
+def test_a_success_of_vectors_is_claimed_and_no_sentence_is_kept(setting):
+    confirmed, spy = setting("always something else".__add__)
+    tokenizer = confirmed.sources.vocabulary.victim.tokenizer
+    greedy = tokenizer(["the river", "the tree", "the river"], padding=True, return_tensors="pt")["input_ids"]
+    assert confirmed.claim(torch.tensor([2, 0, 1]), greedy).tolist() == [0, len("the tree"), 0]
+    assert confirmed.claimed == [False, True, True]
+    confirmed.close()
+    assert spy.shown == [] and confirmed.texts == TEXTS and not confirmed.solved.any()
+
+
+def test_the_only_offer_is_reported_even_as_a_failure_and_nothing_is_claimed_of_it(setting):
+    confirmed, _ = setting(lambda text: "river" if "woman" in text else "nein")
+    ids = torch.stack([changed(confirmed, 0, dog="man"), changed(confirmed, 1, man="woman"), confirmed.sources.ids[2]])
+    confirmed.offer_only(torch.arange(3), ids, by="test")
+    confirmed.close()
+    texts = ["the man sees a cat.", "a woman waits near the river", TEXTS[2]]
+    assert (confirmed.texts, confirmed.outputs) == (texts, ["nein", "river", "clean"])
+    assert confirmed.solved.tolist() == [False, True, False] and confirmed.claimed == [False] * 3
+    assert confirmed.found_by == [None, "test", None] and confirmed.victim.queries == [1, 1, 0]
+
+
 def test_a_success_is_what_the_reported_output_says(setting):
     confirmed, spy = setting(lambda text: "ein river" if "woman" in text else "nein")
     ids = changed(confirmed, 1, man="woman")

@@ -46,6 +46,7 @@ ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(w
 
 FEW = {"tries": 24, "word_candidates": 8, "swap_steps": 3, "swap_candidates": 16, "top_k": 8, "num_keywords": 1}
 FEW |= {"gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+FEW |= {"continuous_steps": 6, "continuous_step_size": 2.0}
 THREE = Limits(max_words=3)
 ATTACKS |= {
     f"{name} {goal}": partial(baseline, config=BaselineConfig(baseline=name, goal=goal, **FEW), pool=POOL, limits=THREE)
@@ -251,14 +252,15 @@ def test_batches_of_three_give_the_same_records(attack, vocabularies):
 def test_each_example_alone_gives_its_record_and_queries_are_what_the_model_was_shown(
     attack, vocabularies, monkeypatch
 ):
-    """Counted at the model itself: rows given to `generate`, and rows of vectors to its forward pass."""
+    """Counted at the model itself: rows given to `generate`, and rows of vectors to its forward pass outside it."""
     name, records = attack
     model, shown = vocabularies[True].victim.model, []
     generate = model.generate
 
-    def watched(*args, input_ids, **options):
-        shown.append(len(input_ids))
-        return generate(*args, input_ids=input_ids, **options)
+    def watched(*args, **options):
+        [given] = (options[name] for name in ("input_ids", "inputs_embeds") if name in options)
+        shown.append(len(given))
+        return generate(*args, **options)
 
     def before_forward(module, args, options):
         if options.get("inputs_embeds") is not None:

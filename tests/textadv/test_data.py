@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from textadv import data
-from textadv.configs import BadInput, DataConfig
+from textadv.configs import BadInput, DataConfig, WordsConfig
 from textadv.types import Example
 
 ROWS = [{"source": "A man runs .", "target": "Ein Mann läuft ."}, {"source": " ", "target": "Leer."}]
@@ -107,6 +107,55 @@ def test_a_text_file_is_a_corpus(tmp_path):
     assert data.load_texts(DataConfig(str(path)), "train", "target") == lines
     sources = data.load_examples(DataConfig(str(path), target_column="none"))
     assert [example.source for example in sources] == lines
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    """Source sentences only, and another data set with titles; train splits are what a corpus is read from."""
+    Dataset.from_list([{"document": "a b"}, {"document": "c"}]).to_json(tmp_path / "alone.jsonl")
+    rows = [{"document": "x", "headline": "First one"}, {"document": "y", "headline": "Second"}]
+    (tmp_path / "titled").mkdir()
+    Dataset.from_list(rows).to_json(tmp_path / "titled" / "train.jsonl")
+    Dataset.from_list(rows[:1]).to_json(tmp_path / "titled" / "test.jsonl")
+    (tmp_path / "lines.txt").write_text("Third\n", encoding="utf-8")
+    alone = DataConfig(str(tmp_path / "alone.jsonl"), source_column="document", target_column="none")
+    return alone, str(tmp_path / "titled"), str(tmp_path / "lines.txt")
+
+
+def test_the_column_that_keywords_come_from(two_sets):
+    alone, titled, lines = two_sets
+    titles = ["First one", "Second"]
+    named = DataConfig(titled, source_column="document", target_column="headline")
+    for config, words, texts in (
+        (alone, WordsConfig(keyword_corpus=titled, keyword_column="headline"), titles),
+        (alone, WordsConfig(keyword_column="document"), ["a b", "c"]),
+        (alone, WordsConfig(keyword_corpus=lines), ["Third"]),
+        (alone, WordsConfig(keyword_corpus=lines, keyword_column="headline"), ["Third"]),
+        (named, WordsConfig(), titles),
+        (named, WordsConfig(keyword_column="document"), ["x", "y"]),
+        (DataConfig(target_column="headline"), WordsConfig(keyword_corpus=titled), titles),
+        (DataConfig(), WordsConfig(), data.load_texts(DataConfig(), "train", "target")),
+    ):
+        assert data.keyword_corpus(config, words) == texts, words
+
+
+@pytest.mark.parametrize(
+    ("target", "corpus", "column", "message"),
+    [
+        ("none", None, None, "no target column to draw keywords from; give --keyword_corpus or --keywords"),
+        (None, "TITLED", None, r"which column of .*titled is meant; give --keyword_column"),
+        ("target", "TITLED", None, "no column 'target' in .*titled; there are document, headline; name one of them"),
+        ("none", "TITLED", "title", "no column 'title' in .*titled; there .*; name one of them with --keyword_column"),
+        ("none", None, "title", "no column 'title' in .*alone.jsonl; there are document; name one of them with"),
+    ],
+)
+def test_no_column_to_draw_keywords_from(two_sets, target, corpus, column, message):
+    alone, titled, _ = two_sets
+    config = DataConfig(alone.dataset_name, source_column="document", target_column=target)
+    words = WordsConfig(keyword_corpus=corpus and titled, keyword_column=column)
+    with pytest.raises(BadInput, match=message) as caught:
+        data.keyword_corpus(config, words)
+    assert "\n" not in str(caught.value)
 
 
 def test_embedded_data_are_the_default():

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from textadv.report import report, success_curve
+from textadv.report import picked_words, report, success_curve
 from textadv.types import AttackRecord
 from textadv.words import changed_words, contains_words, disjoint, input_bleu, output_bleu, shares_no_position
 
@@ -73,6 +73,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.cards: dict[str, dict] = {}
+        self.rows: list[list[str]] = []  # of all tables: the text of each cell
         self.text = ""
         self._open: list[str] = []
         self._card: dict | None = None
@@ -87,6 +88,10 @@ class Page(HTMLParser):
             self._open.append(tag)
         if tag in ("br", "td", "dd"):
             self.handle_data(" ")
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
         if tag == "article":
             card = {"classes": attributes["class"].split(), "text": "", **{mark: [] for mark in self.MARKS}}
             self._card = self.cards[attributes["id"].removeprefix("sentence-")] = card
@@ -103,6 +108,8 @@ class Page(HTMLParser):
         if "style" in self._open:
             return
         self.text += data
+        if {"th", "td"} & set(self._open):
+            self.rows[-1][-1] += data
         if self._card is not None:
             self._card["text"] += data
             if self._open[-1] in self.MARKS:
@@ -215,6 +222,91 @@ def test_curve_of_few():
     assert success_curve([failed, skipped]) == [0.0]
     assert success_curve([make_record(2)]) == [0.0, 1.0]
     assert success_curve([make_record(2, adversarial="A dog sleeps.")]) == [1.0]  # flipped without a change
+
+
+def test_the_band_of_the_curve_is_wilsons(monkeypatch):
+    """Three of four sentences flipped, one with one word, two with two: what matplotlib is given to fill."""
+    from matplotlib.axes import Axes
+
+    bands = []
+    monkeypatch.setattr(Axes, "fill_between", lambda self, x, low, high, **style: bands.append((list(x), low, high)))
+    records = [make_record(i, changed_words=words) for i, words in enumerate([1, 2, 2])]
+    report([*records, make_record(3, adversarial_output="Ein Hund schläft."), make_record(4, skipped="empty")], {}, {})
+    [(words, lows, highs)] = bands
+    assert words == [0, 1, 2]
+    z, n = 1.959964, 4
+    for share, low, high in zip([0, 0.25, 0.75], lows, highs, strict=True):
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+        assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+
+
+PICKED = [
+    make_record(0, "a dog and a cat.", "a cow and the cat."),
+    make_record(1, "a dog runs", "a hen runs"),
+    make_record(2, "a man runs", "the cow runs"),
+    make_record(3, "a fish swims", "big fish fly", adversarial_output=""),  # failed
+    make_record(4, "a bird flies", "a bee flies", skipped="too long"),
+]
+
+
+def test_words_that_are_picked():
+    """By hand, over the first three: "a" is changed in two of its four places, "dog" in both of its two."""
+    changed, written = picked_words(PICKED)
+    assert changed == [("a", 2, 4), ("dog", 2, 2), ("man", 1, 1)]
+    assert written == [("cow", 2), ("the", 2), ("hen", 1)]
+    assert picked_words([]) == picked_words(PICKED[3:]) == ([], [])
+
+
+def test_tables_of_the_words_that_are_picked():
+    page = read(PICKED, {}, {})
+    assert [" ".join("".join(row).split()) for row in page.rows] == [
+        "Found by search 3", "a 2 of 4", "dog 2 of 2", "man 1 of 1", "cow 2", "the 2", "hen 1"
+    ]  # fmt: skip
+    assert "5 changes in the successes" in page.text and "3 different words in the successes" in page.text
+    bars = [a["style"] for tag, a in page.tags if tag == "i" and "range" in a["class"]]
+    assert bars == [f"width: {width}%" for width in ["100.00", "100.00", "50.00"] * 2]
+    few = read(PICKED, {}, {}, max_rows=1)
+    assert [row[0].strip() for row in few.rows if len(row) == 3] == ["a", "cow"]
+    assert "5 changes in the successes" in few.text, "what isn't shown counts"
+    assert "Words most often" not in read(PICKED[3:], {}, {}).text
+
+
+def test_words_that_are_picked_by_chance_in_any_number_equal_a_count():
+    generator = random.Random(1)
+    records = []
+    for i in range(60):
+        before = [generator.choice("abcdef") for _ in range(6)]
+        after = [generator.choice("abcdef") for _ in range(6)]
+        records.append(make_record(i, " ".join(before), " ".join(after), success=generator.random() < 0.6))
+    pairs = [pair for r in records if r["success"] for pair in zip(r["original"], r["adversarial"], strict=True)]
+    changed, written = picked_words(records)
+    for letter in "abcdef":
+        assert (letter, sum(a == letter != b for a, b in pairs), sum(a == letter for a, _ in pairs)) in changed
+        assert (letter, sum(b == letter != a for a, b in pairs)) in written
+    assert [count for _, count, _ in changed] == sorted((count for _, count, _ in changed), reverse=True)
+
+
+def test_sentences_are_grouped_by_the_number_of_changed_words():
+    """A button for each number that a shown sentence has, and a rule that hides the cards of other numbers."""
+    records = [make_record(i, changed_words=words) for i, words in enumerate([1, 1, 3, 10, 14])]
+    records += [
+        make_record(5, changed_words=3, adversarial_output="Ein Hund schläft."),
+        make_record(6, skipped="empty", changed_words=0),
+    ]
+    html = report(records, RESULTS, MANIFEST)
+    page = Page(html)
+    sizes = {number: card["classes"][2:-1] for number, card in page.cards.items()}
+    grouped = {"0": 1, "1": 1, "2": 3, "3": 10, "4": 10, "5": 3}
+    assert sizes == {number: [f"size-{size}"] for number, size in grouped.items()} | {"6": []}
+    inputs = [a["id"] for tag, a in page.tags if tag == "input" and a["name"] == "size"]
+    assert inputs == ["size-all", "size-1", "size-3", "size-10"]
+    assert "any 1 (2) 3 (2) 10+ (2)" in " ".join(page.text.split())
+    for size in (1, 3, 10):
+        assert f"body:has(#size-{size}:checked) .card:not(.size-{size}) {{ display: none; }}" in html
+    assert "size-all" not in report(records[:2], RESULTS, MANIFEST), "one number is no choice"
+    capped = read(records, max_cards=3)  # one of the five successes, the failure, the skipped one
+    assert [a["id"] for tag, a in capped.tags if tag == "input" and a["name"] == "size"][1:] == ["size-1", "size-3"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

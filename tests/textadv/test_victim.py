@@ -81,6 +81,35 @@ def test_greedy_equals_that_of_transformers_row_by_row(table, monkeypatch):
         assert torch.equal(again.outputs, decoded.outputs) and torch.equal(again.lengths, decoded.lengths)
 
 
+def test_greedy_from_vectors_is_that_from_pieces_and_that_of_transformers(table, monkeypatch):
+    """From the pieces' own vectors, and from vectors that are no piece's, sentence by sentence."""
+    monkeypatch.setattr(victim, "CHUNK_PIECES", 120)
+
+    def observe(logits, rows, t):
+        return logits
+
+    from_ids = table.victim.greedy(table.ids, table.mask, observe)
+    embeds = table.victim.embed(table.ids)
+    from_vectors = table.victim.greedy(embeds, table.mask, observe)
+    assert torch.equal(from_vectors.outputs, from_ids.outputs)
+    assert torch.equal(from_vectors.lengths, from_ids.lengths)
+    torch.testing.assert_close(from_vectors.observed, from_ids.observed, rtol=1e-4, atol=1e-4)
+
+    moved = embeds + embeds.std() * torch.randn(embeds.shape, generator=torch.Generator().manual_seed(5))
+    decoded = table.victim.greedy(moved, table.mask)
+    assert not torch.equal(decoded.lengths, from_ids.lengths)
+    for row, (length, written) in enumerate(zip(table.mask.sum(1).tolist(), decoded.lengths.tolist(), strict=True)):
+        alone = table.model.generate(
+            inputs_embeds=moved[row : row + 1, :length],
+            attention_mask=table.mask[row : row + 1, :length],
+            num_beams=1,
+            do_sample=False,
+            max_new_tokens=STEPS,
+        )
+        start = int(alone[0, 0] == table.victim.start_id)  # from vectors, too, it stands in front
+        assert decoded.outputs[row, :written].tolist() == alone[0, start:].tolist()
+
+
 def test_teacher_forced_logits_are_those_of_the_decoding(table, monkeypatch):
     monkeypatch.setattr(victim, "CHUNK_PIECES", 120)
     vocabulary, rows_seen = table.model.config.vocab_size, []

@@ -8,6 +8,7 @@ from torch import Tensor
 from textadv.attack import CleanBatch, attack, keywords_goal, non_overlapping_goal, not_blank
 from textadv.baselines.gradient_swaps import gradient_swaps
 from textadv.baselines.gumbel import gumbel
+from textadv.baselines.nearest_neighbor import nearest_neighbor
 from textadv.baselines.noise import example_seeds
 from textadv.baselines.random_words import random_words
 from textadv.baselines.word_importance import word_importance
@@ -24,6 +25,7 @@ BASELINES = {
     "word_importance": word_importance,
     "gradient_swaps": gradient_swaps,
     "gumbel": gumbel,
+    "nearest_neighbor": nearest_neighbor,
 }
 
 
