@@ -7,13 +7,23 @@ their last part only: where things lie on a machine is no one's concern.
 
 import io
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from textadv.configs import BadInput, BaselineConfig, DataConfig, Seq2SickConfig, VictimConfig, WordsConfig
+from textadv.configs import (
+    BadInput,
+    BaselineConfig,
+    DataConfig,
+    LimitsConfig,
+    MeasuresConfig,
+    Seq2SickConfig,
+    VictimConfig,
+    WordsConfig,
+)
 from textadv.transfer import EMBEDDED, FinishedRun
 
 PARQUET, ATTACK, CARD = "data/test-00000-of-00001.parquet", "attack.json", "README.md"
@@ -103,20 +113,21 @@ def public_name(name: str | None) -> str | None:
 
 def is_local(name: str | None) -> bool:
     """Whether a name is a path of this machine: it exists here, or can't be a Hub id."""
-    return name is not None and (name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists())
+    return name is not None and (name.startswith((".", "/", "~")) or name.count("/") > 1 or os.path.exists(name))
 
 
 def command(config: Mapping[str, Any], seed: int) -> str:
     """The command of a run, by the options of its manifest that aren't the defaults."""
     kind = BaselineConfig if "baseline" in config else Seq2SickConfig
-    defaults = {f.name: f.default for part in (VictimConfig, DataConfig, kind, WordsConfig) for f in fields(part)}
+    parts = (VictimConfig, DataConfig, kind, WordsConfig, LimitsConfig, MeasuresConfig)
+    defaults = {f.name: f.default for part in parts for f in fields(part)}
     given = {name: config[name] for name in defaults if name in config and config[name] != defaults[name]}
     given |= {"max_samples": config.get("max_samples"), "seed": seed or None}
     script = "seq2sick_baselines" if "baseline" in config else "seq2sick"
     words = ["accelerate", "launch", f"scripts/{script}.py"]
     for name, value in given.items():
         if value is not None:
-            is_path = name.endswith(("_name_or_path", "dataset_name", "_file", "_corpus"))
+            is_path = name.endswith(("_name_or_path", "dataset_name", "_file", "_corpus", "_model", "protected_words"))
             words += [f"--{name}", public_name(value) or "" if is_path else str(value)]
     return shlex.join(words)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from textadv.configs import VictimConfig
+from textadv.metrics import Perplexity
 from textadv.victim import Victim
 from textadv.words import contains_words, disjoint, input_bleu, output_bleu, shares_no_position, split_words
 
@@ -304,8 +305,6 @@ def test_bf16_is_close_and_confirmed_in_fp32(whole, victim, tmp_path):
 
 def test_successes_hold_the_limits(whole, here, victim, tmp_path, capsys):
     """The same model judges and measures; another one in its folder, or another list of words, makes another run."""
-    from textadv.metrics import Perplexity
-
     texts = [row["original"] for row in lines(whole[0])]
     write_language_model(tmp_path / "lm", texts)
     (tmp_path / "words.txt").write_text("The\nA")

@@ -12,7 +12,15 @@ from pyarrow import table
 from pyarrow.parquet import write_table
 
 from textadv.adversarial_set import ATTACK, CARD, COLUMNS, PARQUET, command, public_name, read_set, set_files
-from textadv.configs import BadInput, DataConfig, Seq2SickConfig, VictimConfig, WordsConfig
+from textadv.configs import (
+    BadInput,
+    DataConfig,
+    LimitsConfig,
+    MeasuresConfig,
+    Seq2SickConfig,
+    VictimConfig,
+    WordsConfig,
+)
 from textadv.transfer import FinishedRun
 
 RATE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}
@@ -121,10 +129,12 @@ def test_the_command_makes_the_same_options_again():
     """Read by the parser that the script uses."""
     from transformers import HfArgumentParser
 
-    run = finished("me/model", restore=False, lasso=0.25, whole_words=False, keywords="Hund sitzt")
+    limits = asdict(LimitsConfig(protected_words="not never", max_words=2, max_perplexity_ratio=1.5))
+    given = {"restore": False, "lasso": 0.25, "whole_words": False, "keywords": "Hund sitzt"} | limits
+    run = finished("me/model", **given, perplexity_model="me/lm")
     words = shlex.split(command(run.manifest["config"], 4))
     assert words[:3] == ["accelerate", "launch", "scripts/seq2sick.py"]
-    parts: list = [VictimConfig, DataConfig, Seq2SickConfig, WordsConfig]
+    parts: list = [VictimConfig, DataConfig, Seq2SickConfig, WordsConfig, LimitsConfig, MeasuresConfig]
     parser = HfArgumentParser(parts)
     parser.add_argument("--max_samples", type=int)
     parser.add_argument("--seed", type=int)
