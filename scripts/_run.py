@@ -24,7 +24,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-INDIFFERENT = {"output_dir", "report_to", "push_to_hub", "hub_model_id", "perplexity_model"}  # or have a fingerprint
+INDIFFERENT = set("output_dir report_to push_to_hub hub_model_id perplexity_model sentiment_model".split())
 
 
 class RunError(Exception):
@@ -114,7 +114,7 @@ def manifest(configs: Sequence[Any], precision: str, fingerprint: dict[str, str]
     """
     options = {name: value for part in configs for name, value in asdict(part).items()}
     config = {name: options[name] for name in options if not f"_{name}".endswith("_token")}
-    packages = {"textadv", "torch", "transformers", "datasets", "accelerate"}
+    packages = {"textadv", "torch", "transformers", "datasets", "accelerate", "textattack"}
     versions = {one.name: one.version for one in metadata.distributions() if one.name in packages}
     here = {"cwd": Path(__file__).parent, "shell": True, "text": True, "capture_output": True}
     git_hash = subprocess.run("git rev-parse --verify --quiet HEAD", **here).stdout.strip() or None

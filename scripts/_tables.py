@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 SEQ2SICK = ("success", "changed_words", "input_bleu", "success_disjoint", "success_half_bleu", "search_success")
 FLUENCY = ("original_perplexity", "adversarial_perplexity")
-COMPARED = ("success", "changed_words", "input_bleu", "queries", "minutes")
+COMPARED = ("success", "changed_words", "input_bleu", "search_success", "queries", "minutes")
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,21 @@ LIMITS = {
     "all": ("these four together", "--protect_stop_words --max_words 2 --max_words_share 0.2 --max_perplexity_ratio 2"),
     "min_similarity": ("similarity of at least 0.8", "--min_similarity 0.8"),
 }
+BASELINES = {
+    "random_words": "random words",
+    "word_importance": "word importance (TextFooler's search)",
+    "gradient_swaps": "gradient swaps (HotFlip, GCG)",
+    "gumbel": "Gumbel-softmax (GBDA)",
+    "nearest_neighbor": "nearest neighbour afterwards (3.1.2)",
+}
+WITHOUT_REFINEMENT = {
+    "default": ("gradient search", ""),
+    "l2": ("l2 penalty instead of group lasso", "--penalty l2"),
+    "no_regularization": ("without gradient regularisation", "--gradient_regularization 0"),
+    "no_penalty": ("without both", "--lasso 0 --gradient_regularization 0"),
+    "paper": ("`--variant paper`", "--variant paper"),
+    "released": ("`--variant released`", "--variant released"),
+}
 TABLES = (
     Table(
         "textadv",
@@ -113,6 +128,42 @@ TABLES = (
             for goal in GOALS
             for part, (label, options) in PARTS.items()
         ),
+    ),
+    Table(
+        "textadv",
+        "ablation",
+        f"{TRANSFORMER} --max_samples 100",
+        tuple(
+            Row(
+                f"{GOALS[goal]}: {label}",
+                f"{goal}.{part}",
+                f"{goal_options(goal)} --refine false --restore false {options}".strip(),
+            )
+            for goal in ("non_overlapping", "keywords-1")
+            for part, (label, options) in WITHOUT_REFINEMENT.items()
+        ),
+    ),
+    Table(
+        "textadv",
+        "baselines",
+        f"{TRANSFORMER} --max_samples 100 --max_words 5",
+        tuple(
+            row
+            for goal in ("non_overlapping", "keywords-1", "keywords-2")
+            for row in (
+                Row(f"{GOALS[goal]}: Seq2Sick", f"{goal}.seq2sick", goal_options(goal)),
+                *(
+                    Row(
+                        f"{GOALS[goal]}: {label}",
+                        f"{goal}.{name}",
+                        f"--baseline {name} {goal_options(goal)}",
+                        script="seq2sick_baselines",
+                    )
+                    for name, label in BASELINES.items()
+                ),
+            )
+        ),
+        COMPARED,
     ),
     Table(
         "textadv",

@@ -116,6 +116,7 @@ COLUMNS = {
     "original_perplexity": ("perplexity before", whole),
     "adversarial_perplexity": ("and after", whole),
     "perplexity_ratio": ("perplexity ratio", number),
+    "sentiment_agreement": ("same sentiment", percent),
     "bleu": ("BLEU", number),
     "rouge_l": ("ROUGE-L", number),
     "minutes": ("minutes", minutes),

@@ -47,21 +47,19 @@ def main(
     measured: MeasuresConfig,
 ) -> None:
     """Attacks the sentences of a data set and writes a run folder."""
-    from textadv.language_model import LanguageModel, perplexities
     from textadv.limits import Limits
     from textadv.report import report
     from textadv.setting import load_setting
-    from textadv.summary import measures
+    from textadv.summary import TextMeasures, measures
 
-    judge = LanguageModel.from_pretrained(measured.perplexity_model) if measured.perplexity_model else None
-    limits = Limits.from_config(limited, judge)
+    on_text = TextMeasures.from_config(measured)
+    limits = Limits.from_config(limited, on_text.language_model)
     setting = load_setting(victim_config, data, config, words, limits=limits, max_samples=arguments.max_samples)
     configs = [victim_config, data, config, words, limited, measured]
     with Run(arguments, configs, setting.fingerprint()) as run:
         attack(run, setting, config)
-        if judge is not None:
-            judge.to(run.device)
-        run.finish(lambda records: measures(records) | (perplexities(judge, records) if judge else {}), report)
+        on_text.to(run.device)
+        run.finish(lambda records: measures(records) | on_text(records), report)
 
 
 def attack(run: Run, setting: Any, config: Seq2SickConfig) -> None:

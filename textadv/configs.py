@@ -180,6 +180,36 @@ class BaselineConfig(GoalConfig):
             raise BadInput("word_importance ranks whole words; leave out --whole_words false")
 
 
+ATTACKS = ("seq2sick", "random_words", "word_importance", "textattack_seq2sick", "textattack_deepwordbug")
+
+
+@dataclass(frozen=True)
+class PeersConfig:
+    """Which attacks `scripts/benchmark_peers.py` sets side by side."""
+
+    attacks: list[str] = field(
+        default_factory=lambda: list(ATTACKS), metadata={"help": f"some of: {', '.join(ATTACKS)}"}
+    )
+    max_words: int = field(
+        default=5, metadata={"help": "budget of changed words: of the baselines, and of the rate within it"}
+    )
+    word_vectors: str | None = field(
+        default=None,
+        metadata={
+            "help": "text file in GloVe's format whose words textattack_seq2sick writes; default: the words that "
+            "ours may write, with the victim's own vectors"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.attacks if name not in ATTACKS]:
+            raise BadInput(f"--attacks has no {unknown[0]}; there are {', '.join(ATTACKS)}")
+        if not self.attacks or len(set(self.attacks)) < len(self.attacks):
+            raise BadInput("--attacks names every attack once, and at least one")
+        if self.max_words < 1:
+            raise BadInput(f"--max_words must be at least 1, not {self.max_words}")
+
+
 @dataclass(frozen=True)
 class LimitsConfig:
     """What an adversarial sentence must keep to, beside the goal: the same for every attack, and nothing by default.
@@ -258,6 +288,13 @@ class MeasuresConfig:
     perplexity_model: str | None = field(
         default=None,
         metadata={"help": "Hub id or folder of a causal language model: perplexity of the successes' sentences"},
+    )
+    sentiment_model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Hub id or folder of a text classifier, or 'vader' (a lexicon): share of the successes that keep "
+            "the sentiment of the original"
+        },
     )
 
 

@@ -14,6 +14,7 @@ from textadv.goals import Goal
 from textadv.limits import NO_LIMITS, HeldLimits, Limits
 from textadv.sources import Sources
 from textadv.types import CountedVictim
+from textadv.words import changed_words
 
 NONE_YET = 10**6  # more words than any sentence has
 
@@ -23,8 +24,8 @@ class Confirmation:
 
     `words` (B,) is the number of changed pieces of the best confirmed success (NONE_YET without one), `ids` (B, T)
     its pieces, or of the most promising failure, `texts` and `outputs` its text and decoded output, `found_by` the
-    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, be it of no text;
-    of a text, within the limits.
+    search that offered it, `claimed` whether a search ever held a greedy output that met the goal, within the limits on
+    its sentence if the output is one of a text.
     """
 
     def __init__(
@@ -143,6 +144,26 @@ class Confirmation:
         """
         self.ids[rows] = ids
         self.offer(rows, ids, by=by)
+
+    def reported(self, row: int, texts: Sequence[str]) -> list[str]:
+        """The reported outputs of any texts in place of one example, for a search that makes its own texts."""
+        rows = torch.full((len(texts),), row, device=self.sources.ids.device)
+        self._decode(rows, texts, range(len(texts)))
+        return [self._outputs[row][text] for text in texts]
+
+    def offer_text(self, row: int, text: str, *, claimed: bool, by: str) -> None:
+        """Judges the sentence that such a search ends with, and keeps it, as a success or as the failure to report.
+
+        `claimed` is what the search says of it.
+        """
+        self.claimed[row] |= claimed
+        original = self.sources.texts[row]
+        if text == original:
+            return
+        [output] = self.reported(row, [text])
+        self.texts[row], self.outputs[row] = text, output
+        if self.goal.violations(row, output) == 0:
+            self.words[row], self.found_by[row] = changed_words(original, text), by
 
     def offer_best(self, rows: Tensor, ids: Tensor, loss: Tensor, *, most: int, by: str) -> None:
         """Offers `most` of each example's sentences ids (N, T): fewest changed words first, then least loss (N,)."""

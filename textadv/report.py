@@ -45,11 +45,12 @@ _FURTHER = {
     "original_perplexity": "Perplexity of the originals, successes",
     "adversarial_perplexity": "Perplexity of the adversarial sentences",
     "perplexity_ratio": "Perplexity, adversarial over original",
+    "sentiment_agreement": "Successes that keep the sentiment of the original",
     "search_success": "Success claimed by the search",
     "queries": "Queries per sentence",
     "skipped": "Skipped",
 }
-_RATES = {"success", "success_disjoint", "success_half_bleu", "search_success", "skipped"}
+_RATES = {"success", "success_disjoint", "success_half_bleu", "search_success", "skipped", "sentiment_agreement"}
 
 _MANY = 10  # so many changed words, or more, are one group of sentences
 

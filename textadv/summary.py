@@ -1,6 +1,14 @@
 """From records to the numbers that a summary averages, one list per measure."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import torch
+
+from textadv.configs import MeasuresConfig
+from textadv.language_model import LanguageModel, perplexities
+from textadv.sentiment import SentimentClassifier, agreements
 
 
 def measures(records: list[dict[str, Any]]) -> dict[str, list[bool | float]]:
@@ -23,6 +31,39 @@ def measures(records: list[dict[str, Any]]) -> dict[str, list[bool | float]]:
         "queries": _column(attacked, "queries"),
         "skipped": [record["skipped"] is not None for record in records],
     }
+
+
+@dataclass(frozen=True)
+class TextMeasures:
+    """What is measured on the texts of the successes, by models: nothing by default."""
+
+    language_model: LanguageModel | None = None
+    sentiment: SentimentClassifier | None = None
+
+    @classmethod
+    def from_config(cls, config: MeasuresConfig) -> "TextMeasures":
+        """Loads the models. Raises BadInput if one can't be loaded."""
+        return cls(
+            LanguageModel.from_pretrained(config.perplexity_model) if config.perplexity_model else None,
+            SentimentClassifier.from_pretrained(config.sentiment_model) if config.sentiment_model else None,
+        )
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the models."""
+        for model in (self.language_model, self.sentiment):
+            if model is not None:
+                model.to(device)
+
+    def __call__(self, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Perplexities as estimates, agreement of sentiment with the original as a list, by name."""
+        found: dict[str, Any] = {}
+        if self.language_model is not None:
+            found |= perplexities(self.language_model, records)
+        if self.sentiment is not None:
+            successes = [record for record in records if record["skipped"] is None and record["success"]]
+            pairs = [(record["original"], record["adversarial"]) for record in successes]
+            found["sentiment_agreement"] = agreements(self.sentiment, pairs)
+        return found
 
 
 def _column(records: list[dict[str, Any]], name: str) -> list[bool | float]:

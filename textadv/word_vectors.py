@@ -1,5 +1,6 @@
 """Word vectors that were trained elsewhere, such as GloVe's, as the first word vectors of a new model."""
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,20 @@ def read_word_vectors(path: Path, tokenizer: Any) -> dict[int, list[float]]:
     """
     words = {piece.removeprefix("▁"): i for piece, i in sorted(tokenizer.get_vocab().items())}
     wanted = words.keys() | {word.lower() for word in words}
-    found: dict[str, list[float]] = {}
+    found = dict(vectors_of(path, wanted))
+    vectors = {i: found.get(word) or found.get(word.lower()) or [] for word, i in words.items()}
+    vectors = {i: vector for i, vector in vectors.items() if vector}
+    if not vectors:
+        raise BadInput(f"{path} has no vector for any word of the data")
+    return vectors
+
+
+def vectors_of(path: Path, wanted: Container[str] | None = None) -> Iterator[tuple[str, list[float]]]:
+    """The words of a text file in GloVe's format that are `wanted` (all if None), and their vectors.
+
+    Raises:
+        BadInput: no such file, no line in it, lines of unequal lengths, or what is no number.
+    """
     width = 0
     try:
         with path.open(encoding="utf-8") as lines:
@@ -30,15 +44,12 @@ def read_word_vectors(path: Path, tokenizer: Any) -> dict[int, list[float]]:
                 width = width or len(values)
                 if len(values) != width:
                     raise ValueError(f"line {number} has {len(values)} numbers, the ones before {width}")
-                if word in wanted:
-                    found[word] = [float(value) for value in values]
+                if wanted is None or word in wanted:
+                    yield word, [float(value) for value in values]
+        if not width:
+            raise ValueError("it holds no vector")
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} can't be read as word vectors ({error}); give a text file in GloVe's format") from error
-    vectors = {i: found.get(word) or found.get(word.lower()) or [] for word, i in words.items()}
-    vectors = {i: vector for i, vector in vectors.items() if vector}
-    if not vectors:
-        raise BadInput(f"{path} has no vector for any word of the data")
-    return vectors
 
 
 @torch.no_grad()

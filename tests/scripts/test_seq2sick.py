@@ -215,13 +215,15 @@ def write_language_model(folder: Path, texts: list[str], *, seed: int = 0) -> No
     tokenizer.save_pretrained(folder)
 
 
-def test_perplexity_is_added_to_a_finished_run(whole, here, tmp_path):
+def test_perplexity_and_sentiment_are_added_to_a_finished_run(whole, here, tmp_path):
     """No record changes; the figures are those of the successes' texts, again from the folder of the model."""
     from textadv.language_model import LanguageModel
+    from textadv.metrics import SentimentAgreement
 
     write_language_model(tmp_path / "lm", [row["original"] for row in lines(whole[0])])
     shutil.copytree(whole[0], tmp_path / "copy")
-    assert here("--output_dir", "copy", *WHOLE, "--perplexity_model", tmp_path / "lm") == 0
+    judges = ["--perplexity_model", tmp_path / "lm", "--sentiment_model", "vader"]
+    assert here("--output_dir", "copy", *WHOLE, *judges) == 0
     assert lines(tmp_path / "copy") == lines(whole[0])
     assert manifest(tmp_path / "copy")["config"]["perplexity_model"] == str(tmp_path / "lm")
     found, before = results(tmp_path / "copy"), results(whole[0])
@@ -232,6 +234,9 @@ def test_perplexity_is_added_to_a_finished_run(whole, here, tmp_path):
         assert one["value"] == pytest.approx(judge.likelihoods([row[side] for row in solved]).perplexity, rel=1e-5)
         assert one["low"] < one["value"] < one["high"] and one["n"] == len(solved)
     assert 0 < found.pop("perplexity_ratio")["value"] < 10
+    pairs = {"references": [row["original"] for row in solved], "predictions": [row["adversarial"] for row in solved]}
+    same = SentimentAgreement().compute(**pairs, model_id="vader")
+    assert found.pop("sentiment_agreement")["value"] == same["sentiment_agreement"]
     assert found == before
     assert "Perplexity, adversarial over original" in (tmp_path / "copy" / "report.html").read_text(encoding="utf-8")
 

@@ -45,7 +45,7 @@ ATTACKS["seq2sick released, refined and restored"] = partial(
 ATTACKS["seq2sick fixed, any piece"] = partial(seq2sick, config=Seq2SickConfig(whole_words=False, **SHORT))
 
 FEW = {"tries": 24, "word_candidates": 8, "swap_steps": 3, "swap_candidates": 16, "top_k": 8, "num_keywords": 1}
-FEW |= {"gumbel_steps": 8, "gumbel_tries": 12, "initial_coefficient": 2.0}
+FEW |= {"gumbel_steps": 16, "gumbel_tries": 24, "initial_coefficient": 2.0}
 FEW |= {"continuous_steps": 6, "continuous_step_size": 2.0}
 THREE = Limits(max_words=3)
 ATTACKS |= {

@@ -10,7 +10,7 @@ were turned into: the same number of vectors may move as words may change.
 
 Deviations, for the paper gives no more than two sentences:
 
-- After every step all but the longest delta_i are set to zero: as many are left as words may change (`--max_words`).
+- After every step all delta_i but the longest, as many as words may change, are set to zero.
 - A sentence stops at the first delta whose greedy output meets the goal; otherwise its last delta is projected.
 - A vector may also come back to its own word, if that is nearest. Of words that may not change, none moves.
 """
@@ -71,6 +71,5 @@ def step(confirmed: Confirmation, state: SearchState, decoded: Decoded, config: 
 
 def longest(delta: Tensor, most: Tensor) -> Tensor:
     """delta (n, T, d) with all but the `most` (n,) longest of each sentence's vectors set to zero."""
-    order = delta.norm(dim=-1).topk(min(int(most.max()), delta.shape[1]), dim=1).indices
-    kept = (torch.arange(order.shape[1], device=delta.device) < most[:, None]).to(delta.dtype)
-    return delta * torch.zeros_like(delta[..., 0]).scatter(1, order, kept)[..., None]
+    rank = delta.norm(dim=-1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (n, T)
+    return delta * (rank < most[:, None])[..., None]

@@ -19,34 +19,28 @@ from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
 
 CONFIG = BaselineConfig(baseline="nearest_neighbor", continuous_steps=12, continuous_step_size=2.0)
-MOST = 2  # words that may change
 TEXTS = ["A man is buying an apple.", "The dog is sleeping.", "Xqzv jkwpx!", "A woman sees a tree in the garden."]
 ROWS = torch.arange(len(TEXTS))
 OPEN = torch.tensor([0, 1, 3])  # the third holds no word that may change
 
 
-def on(victim: Victim, texts, most: int):
-    """A batch in float64, of which `most` words a sentence may change."""
+def on(victim: Victim, texts, most: int | None = None):
+    """A batch in float64, of whose words so many may change."""
     victim.model.double()
-    examples = [Example(i, text) for i, text in enumerate(texts)]
-    return clean_batch(Vocabulary(victim), examples, limits=Limits(max_words=most))
+    limits = Limits(max_words=most)
+    return clean_batch(Vocabulary(victim), [Example(i, text) for i, text in enumerate(texts)], limits=limits)
 
 
 @pytest.fixture(scope="module")
 def batch():
-    """On the embedded victim."""
-    return on(Victim.from_pretrained(VictimConfig(num_beams=2)), TEXTS, MOST)
-
-
-def random_batch_of(most: int):
-    """On a random victim."""
-    texts = ["the small dog runs near a house", "woman sees", "cat, under the tree."]
-    return on(tiny.victim(tiny.unigram()), texts, most)
+    """On the embedded victim, two words of a sentence."""
+    return on(Victim.from_pretrained(VictimConfig(num_beams=2)), TEXTS, most=2)
 
 
 @pytest.fixture(scope="module")
 def random_batch():
-    return random_batch_of(99)
+    """On a random victim."""
+    return on(tiny.victim(tiny.unigram()), ["the small dog runs near a house", "woman sees", "cat, under the tree."])
 
 
 def goals(batch):
@@ -73,14 +67,14 @@ def deltas(batch, size: float) -> torch.Tensor:
 def test_the_longest_stay():
     delta = torch.tensor([[[0.0, 3.0], [4.0, 0.0], [0.0, 0.0], [1.0, 1.0]], [[0.0, 0.0]] * 4])
     for most, kept in {1: [1], 2: [0, 1], 3: [0, 1, 3], 4: [0, 1, 3], 99: [0, 1, 3]}.items():
-        found = longest(delta, torch.tensor([most, 1]))
+        found = longest(delta, torch.tensor([most, 2]))
         assert (found[0] != 0).any(-1).nonzero().squeeze(1).tolist() == kept
         assert torch.equal(found[0, kept], delta[0, kept])
         assert not found[1].any()
 
 
 @pytest.mark.parametrize("goal", ["overlaps", "words"])
-def test_a_step_is_a_proximal_gradient_step_at_the_vectors_themselves(random_batch, goal):
+def test_a_step_is_a_proximal_gradient_step_at_the_vectors_themselves(random_batch, goal, monkeypatch):
     """The gradient by central differences of the loss of x + delta, far from any word, along its own greedy output."""
     sources, rows = random_batch.sources, torch.tensor([2, 0])
     confirmed, victim = confirmation(random_batch, goal), random_batch.sources.vocabulary.victim
@@ -106,9 +100,9 @@ def test_a_step_is_a_proximal_gradient_step_at_the_vectors_themselves(random_bat
     length = moved.norm(dim=-1, keepdim=True)
     shrunk = moved * (1 - 0.3 * eta / length.clamp(min=1e-12)).clamp(min=0)
     for most in (2, 99):
-        limited = confirmation(random_batch_of(most), goal)
-        limited.goal.margin = 10.0
-        found = step(limited, SearchState(rows, delta), decoded, replace(CONFIG, continuous_lasso=0.3)).delta
+        monkeypatch.setattr(sources, "budget", torch.full((3,), most))
+        config = replace(CONFIG, continuous_lasso=0.3)
+        found = step(confirmed, SearchState(rows, delta), decoded, config).delta
         torch.testing.assert_close(found, longest(shrunk, torch.tensor([most, most])), rtol=0, atol=1e-6)
         assert int((found != 0).any(-1).sum(1).max()) <= most
     assert (shrunk != 0).any(-1).sum(1).max() > 2
@@ -190,7 +184,7 @@ def test_each_sentence_stops_at_the_first_delta_that_meets_the_goal_and_is_proje
         tried = [confirmed.goal.violations(row, says(batch, row, delta)) == 0 for delta in deltas[row]]
         assert confirmed.claimed[row] == tried[-1] and not any(tried[:-1])
         assert confirmed.claimed[row] or len(tried) == CONFIG.continuous_steps + 1
-        assert max(int((delta != 0).any(-1).sum()) for delta in deltas[row]) <= MOST
+        assert max(int((delta != 0).any(-1).sum()) for delta in deltas[row]) <= 2
         assert offered[row].tolist() == nearest(batch, row, deltas[row][-1])
         # One greedy decoding for each delta, one pass for each step; the text, if it's another, is decoded once.
         changed = offered[row].tolist() != batch.sources.ids[row].tolist()
@@ -202,16 +196,16 @@ def test_the_record_tells_apart_what_the_vectors_and_what_the_text_did(batch):
     """Steps of a quarter of a unit: vectors stay near their own words, which they are turned back into."""
     config = replace(CONFIG, continuous_step_size=0.25, continuous_steps=30)
     examples = [Example(i, text) for i, text in enumerate(TEXTS)]
-    many = Limits(max_words=99)
-    records = baseline(batch.sources.vocabulary, examples, config=config, seed=0, limits=many)
+    limits = Limits(max_words=99)
+    records = baseline(batch.sources.vocabulary, examples, config=config, seed=0, limits=limits)
     assert sum(record.search_success for record in records) >= 2
     assert sum(record.success for record in records) == 0
     for record in records:
         assert record.found_by is None and record.changed_words <= 99
         assert (record.adversarial_output == record.clean_output) or record.changed_words > 0
     bold = replace(config, continuous_step_size=4.0)
-    again = baseline(batch.sources.vocabulary, examples, config=bold, seed=0, limits=many)
-    found = [record for record in again if record.success]
+    records = baseline(batch.sources.vocabulary, examples, config=bold, seed=0, limits=limits)
+    found = [r for r in records if r.success]
     assert found and all(r.found_by == "nearest neighbor" and r.changed_words > 0 for r in found)
 
 

@@ -10,10 +10,9 @@ parted at a compound score of -0.05 and 0.05, as its authors do.
 
 import datasets
 import evaluate
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textadv.configs import BadInput
+from textadv.sentiment import SentimentClassifier, agreements
 
 DEFAULT = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 
@@ -31,47 +30,7 @@ class SentimentAgreement(evaluate.Metric):
     ):
         if not predictions:
             raise BadInput("sentiment_agreement of no sentences; give one pair at least")
-        texts = [*predictions, *references]
-        if model_id == "vader":
-            labels = _vader_labels(texts)
-        else:
-            model, tokenizer = _classifier(model_id)
-            model.to(device)
-            parts = [texts[first : first + batch_size] for first in range(0, len(texts), batch_size)]
-            labels = torch.cat([_labels(model, tokenizer, part) for part in parts])
-        same = labels[: len(predictions)] == labels[len(predictions) :]
-        return {"sentiment_agreement": same.double().mean().item(), "agreements": same.double().tolist()}
-
-
-@torch.no_grad()
-def _labels(model, tokenizer, texts):
-    """(N,) the likeliest label of each text."""
-    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
-    return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(-1).cpu()
-
-
-def _vader_labels(texts):
-    """(N,) -1, 0 or 1."""
-    try:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise BadInput("sentiment by 'vader' needs vaderSentiment: pip install vaderSentiment") from error
-    analyzer = SentimentIntensityAnalyzer()
-    compound = torch.tensor([analyzer.polarity_scores(text)["compound"] for text in texts])
-    return (compound >= 0.05).long() - (compound <= -0.05).long()
-
-
-def _classifier(model_id):
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(model_id, dtype=torch.float32).eval()
-        tokenizer = AutoTokenizer.from_pretrained(model_id)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{model_id} is no text classifier that can be loaded; check name and network") from error
-    if model.config.num_labels < 2:
-        raise BadInput(f"{model_id} has one label and can't disagree; give a classifier with two or more")
-    if tokenizer.pad_token is None:  # decoders classify by the last piece that isn't padding
-        tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    tokenizer.model_max_length = min(positions, tokenizer.model_max_length)
-    return model, tokenizer
+        classifier = SentimentClassifier.from_pretrained(model_id)
+        classifier.to(device)
+        found = agreements(classifier, list(zip(predictions, references, strict=True)), batch_size=batch_size)
+        return {"sentiment_agreement": sum(found) / len(found), "agreements": [float(same) for same in found]}
