@@ -130,8 +130,9 @@ def test_the_command_makes_the_same_options_again():
     from transformers import HfArgumentParser
 
     limits = asdict(LimitsConfig(protected_words="not never", max_words=2, max_perplexity_ratio=1.5))
+    limits |= asdict(MeasuresConfig(perplexity_model="me/lm"))
     given = {"restore": False, "lasso": 0.25, "whole_words": False, "keywords": "Hund sitzt"} | limits
-    run = finished("me/model", **given, perplexity_model="me/lm")
+    run = finished("me/model", **given)
     words = shlex.split(command(run.manifest["config"], 4))
     assert words[:3] == ["accelerate", "launch", "scripts/seq2sick.py"]
     parts: list = [VictimConfig, DataConfig, Seq2SickConfig, WordsConfig, LimitsConfig, MeasuresConfig]
