@@ -1,6 +1,7 @@
 """What all tests share: one thread, no network, and the two things they ask for."""
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,5 +40,31 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
             text=True,
             timeout=timeout,
         )
+
+    return run
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_script` without a process of its own, which would take seconds to import everything."""
+    from accelerate.state import AcceleratorState
+
+    def run(name: str, *args: str, env: dict[str, str] | None = None):
+        script = ROOT / "scripts" / name
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", [str(script), *args])
+            for key, value in (env or {}).items():
+                patch.setenv(key, value)
+            AcceleratorState._reset_state(reset_partial_state=True)  # all Accelerators of a process share it
+            capsys.readouterr()
+            code = 0
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            except SystemExit as end:
+                code = int(end.code or 0)
+            finally:
+                AcceleratorState._reset_state(reset_partial_state=True)
+        return subprocess.CompletedProcess([name, *args], code, *capsys.readouterr())
 
     return run

@@ -52,7 +52,7 @@ def test_published_and_verified_by_its_id(run_folder, run_script, tmp_path):
     assert {path.name for path in out.iterdir()} == {"records.jsonl", "results.json", "manifest.json", "report.html"}
 
 
-def test_what_no_longer_holds_is_told_by_the_exit_code(run_folder, run_script, tmp_path):
+def test_what_no_longer_holds_is_told_by_the_exit_code(run_folder, run_here, tmp_path):
     """One row of the run is made up: its adversarial sentence is the original."""
     forged = tmp_path / "forged"
     shutil.copytree(run_folder, forged)
@@ -60,13 +60,13 @@ def test_what_no_longer_holds_is_told_by_the_exit_code(run_folder, run_script, t
     row = next(row for row in rows if row["success"])
     row["adversarial"] = row["original"]
     (forged / "records.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
-    assert run_script("publish_adversarial_set.py", "--run", "forged", "--output_dir", "set", env=CPU).returncode == 0
-    done = run_script("verify_adversarial_set.py", "--dataset_name", "set", "--output_dir", "out", env=CPU)
+    assert run_here("publish_adversarial_set.py", "--run", "forged", "--output_dir", "set", env=CPU).returncode == 0
+    done = run_here("verify_adversarial_set.py", "--dataset_name", "set", "--output_dir", "out", env=CPU)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     count = sum(one["success"] for one in rows)
     assert f"{count - 1} of {count} adversarial sentences hold" in done.stdout
     assert f"these don't: {row['example_id']}; out/report.html shows them" in done.stderr
-    again = run_script("publish_adversarial_set.py", "--run", "forged", "--output_dir", "out", env=CPU)
+    again = run_here("publish_adversarial_set.py", "--run", "forged", "--output_dir", "out", env=CPU)
     assert again.returncode == 2 and "out holds other files, such as manifest.json" in again.stderr.splitlines()[-1]
 
 
@@ -77,8 +77,8 @@ def test_what_no_longer_holds_is_told_by_the_exit_code(run_folder, run_script, t
         ("verify_adversarial_set.py", "--dataset_name me/nothing", "me/nothing has no attack.json that can be read"),
     ],
 )
-def test_mistakes_get_one_line(script, options, told, run_script, tmp_path):
-    done = run_script(script, *options.split(), env=CPU)
+def test_mistakes_get_one_line(script, options, told, run_here, tmp_path):
+    done = run_here(script, *options.split(), env=CPU)
     assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"{script}: error: ") and told in line

@@ -78,7 +78,7 @@ def test_the_readme_shows_what_was_measured():
 # The script ---------------------------------------------------------------------------------------------
 
 
-def test_ours_alone_and_again(run_script, tmp_path):
+def test_ours_alone_and_again(run_script, run_here, tmp_path):
     """Without TextAttack, which isn't asked for; the same command again attacks nothing."""
     env = environment(tmp_path / "site", "import sys; sys.modules['textattack'] = None")
     options = ["--attacks", "random_words", "seq2sick", "--output_dir", "out", *QUICK]
@@ -90,7 +90,7 @@ def test_ours_alone_and_again(run_script, tmp_path):
     assert results == compared(records, max_words=1)
     assert done.stdout.endswith("\n\n" + markdown(results, 1) + "\n")
     assert all(row["changed_words"] <= 1 for row in records["random_words"])
-    again = run_script("benchmark_peers.py", *options, env=env)
+    again = run_here("benchmark_peers.py", *options, env=env)
     assert again.returncode == 0 and again.stdout == done.stdout and "example" not in again.stderr
 
 

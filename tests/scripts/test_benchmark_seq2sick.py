@@ -33,8 +33,8 @@ def test_the_three_kinds_of_figures(run_script, tmp_path):
     assert len(rows) == 4 and not list(tmp_path.iterdir())
 
 
-def test_mistakes_get_one_line(run_script):
-    done = run_script("benchmark_seq2sick.py", "--repeats", "0")
+def test_mistakes_get_one_line(run_here):
+    done = run_here("benchmark_seq2sick.py", "--repeats", "0")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     told = done.stderr.splitlines()[-1]
     assert told == "benchmark_seq2sick.py: error: --batch_sizes, --max_samples and --repeats must be at least 1"

@@ -33,7 +33,7 @@ def without_seconds(path: Path) -> list[dict]:
     return rows
 
 
-def test_rounds_resume_publication_and_claims(run_script, tmp_path):
+def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     """A whole run; then the same one from what a kill in the second round's training leaves; then a push."""
     done = run_script("harden_seq2seq.py", "--output_dir", "whole", *TINY, env=CPU)
     assert done.returncode == 0, done.stderr
@@ -75,7 +75,7 @@ def test_rounds_resume_publication_and_claims(run_script, tmp_path):
         path = again / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (again / "round-2" / "model.part").mkdir()
-    done = run_script("harden_seq2seq.py", "--output_dir", "again", *TINY, env=CPU)
+    done = run_here("harden_seq2seq.py", "--output_dir", "again", *TINY, env=CPU)
     assert done.returncode == 0, done.stderr
     assert (again / "results.json").read_bytes() == (whole / "results.json").read_bytes()
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
@@ -89,14 +89,14 @@ def test_rounds_resume_publication_and_claims(run_script, tmp_path):
         files = set(hub.files("models/me/hardened"))
     assert {"model.safetensors", "README.md", "tokenizer.json", "results.json"} <= files
     assert not any("/" in path or path == "manifest.json" for path in files)
-    refused = run_script("harden_seq2seq.py", "--output_dir", "whole", *TINY, "--rounds", "3", env=CPU)
+    refused = run_here("harden_seq2seq.py", "--output_dir", "whole", *TINY, "--rounds", "3", env=CPU)
     assert refused.returncode == 2 and "rounds 2 there, 3 here" in refused.stderr.splitlines()[-1]
 
 
-def test_keywords_and_the_controls(run_script, tmp_path):
+def test_keywords_and_the_controls(run_here, tmp_path):
     common = ["--rounds", "1", "--steps_per_round", "2"]
     options = [*TINY, *common, "--goal", "keywords", "--keywords", "Hund", "--adversarial_label", "clean_output"]
-    done = run_script("harden_seq2seq.py", "--output_dir", "keywords", *options, env=CPU)
+    done = run_here("harden_seq2seq.py", "--output_dir", "keywords", *options, env=CPU)
     assert done.returncode == 0, done.stderr
     rows = lines(tmp_path / "keywords" / "round-1" / "attack" / "records.jsonl")
     assert all(row["keywords"] == ["Hund"] for row in rows)
@@ -104,7 +104,7 @@ def test_keywords_and_the_controls(run_script, tmp_path):
     assert pairs and not any(contains_words(pair["reference"], ["Hund"]) for pair in pairs)
     for adversary, count in (("random_words", 8), ("none", None)):
         made = ["--output_dir", adversary, *TINY, *common, "--adversary", adversary]
-        done = run_script("harden_seq2seq.py", *made, env=CPU)
+        done = run_here("harden_seq2seq.py", *made, env=CPU)
         assert done.returncode == 0, done.stderr
         path = tmp_path / adversary / "round-1" / "pairs.jsonl"
         assert (len(lines(path)) if path.exists() else None) == count
@@ -119,8 +119,8 @@ def test_keywords_and_the_controls(run_script, tmp_path):
         ("--rounds 0", "--rounds must be at least 1, not 0"),
     ],
 )
-def test_mistakes_get_one_line(options, told, run_script, tmp_path):
-    done = run_script("harden_seq2seq.py", "--output_dir", "out", *TINY, *options.split(), env=CPU)
+def test_mistakes_get_one_line(options, told, run_here, tmp_path):
+    done = run_here("harden_seq2seq.py", "--output_dir", "out", *TINY, *options.split(), env=CPU)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("harden_seq2seq.py: error: ") and told in line

@@ -20,7 +20,7 @@ def lines(folder) -> list[dict]:
     return [row for row in rows if row.pop("seconds") >= 0]
 
 
-def test_a_matrix_of_two_runs_and_two_victims(run_script, tmp_path):
+def test_a_matrix_of_two_runs_and_two_victims(run_script, run_here, tmp_path):
     """It verifies both runs, resumes what was cut off, and refuses another matrix in its folder."""
     victim = Victim.from_pretrained(VictimConfig())
     with torch.no_grad():
@@ -29,7 +29,7 @@ def test_a_matrix_of_two_runs_and_two_victims(run_script, tmp_path):
     victim.model.save_pretrained(tmp_path / "noisy")
     victim.tokenizer.save_pretrained(tmp_path / "noisy")
     for goal in ("non_overlapping", "keywords"):
-        done = run_script("seq2sick.py", "--goal", goal, "--output_dir", f"runs/{goal}", *QUICK, env=CPU)
+        done = run_here("seq2sick.py", "--goal", goal, "--output_dir", f"runs/{goal}", *QUICK, env=CPU)
         assert done.returncode == 0, done.stderr
     options = ["--runs", "runs/non_overlapping", "runs/keywords", "--victims", "embedded", "noisy"]
     options += ["--output_dir", "out", "--max_samples", "2", "--per_device_batch_size", "3"]
@@ -45,9 +45,9 @@ def test_a_matrix_of_two_runs_and_two_victims(run_script, tmp_path):
     assert "Transfer of adversarial sentences" in (out / "report.html").read_text(encoding="utf-8")
     whole = (out / "records.jsonl").read_bytes()
     (out / "records.jsonl").write_bytes(whole[: len(whole) // 2])  # cut off in the middle of a line
-    assert run_script("transfer_seq2sick.py", *options, env=CPU).returncode == 0
+    assert run_here("transfer_seq2sick.py", *options, env=CPU).returncode == 0
     assert lines(out) == rows
-    refused = run_script("transfer_seq2sick.py", *options, "--num_beams", "2", env=CPU)
+    refused = run_here("transfer_seq2sick.py", *options, "--num_beams", "2", env=CPU)
     assert refused.returncode == 2 and "num_beams null there, 2 here" in refused.stderr.splitlines()[-1]
 
 
@@ -59,8 +59,8 @@ def test_a_matrix_of_two_runs_and_two_victims(run_script, tmp_path):
         ("--runs a a", "a, a: one is named twice; name each once"),
     ],
 )
-def test_mistakes_get_one_line(options, told, run_script, tmp_path):
-    done = run_script("transfer_seq2sick.py", *options.split(), env=CPU)
+def test_mistakes_get_one_line(options, told, run_here, tmp_path):
+    done = run_here("transfer_seq2sick.py", *options.split(), env=CPU)
     assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("transfer_seq2sick.py: error: ") and told in line
