@@ -29,6 +29,12 @@ def train(*options: str | Path, env: dict[str, str] | None = None, launcher: tup
     )
 
 
+@pytest.fixture
+def train_here(run_here):
+    """`train` in the process of the tests."""
+    return lambda *options: run_here("train_seq2seq.py", *map(str, options), env={"ACCELERATE_USE_CPU": "true"})
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
@@ -58,7 +64,7 @@ def test_the_folder_is_a_model(trained):
     assert not list(trained.glob("*.bin"))  # no pickle among what is published
 
 
-def test_the_papers_lstm_word_by_word(tmp_path):
+def test_the_papers_lstm_word_by_word(tmp_path, train_here):
     """It starts from given vectors, stops and resumes, and is loaded by its folder elsewhere."""
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("man 0.1 0.2 0.3 0.4\nwoman 0.4 0.3 0.2 0.1\n")
@@ -74,13 +80,13 @@ def test_the_papers_lstm_word_by_word(tmp_path):
         "--word_vectors",
         vectors,
     ]
-    done = train(*options)
+    done = train_here(*options)
     assert done.returncode == 0, done.stderr
     config = json.loads((folder / "config.json").read_text())
     assert (config["model_type"], config["embedding_size"], config["d_model"]) == ("lstm_seq2seq", 4, 8)
     (folder / "results.json").unlink()
     before = load_file(folder / "model.safetensors")
-    assert train(*options).returncode == 0
+    assert train_here(*options).returncode == 0
     after = load_file(folder / "model.safetensors")
     assert all((before[name] == after[name]).all() for name in before)
     attack = [sys.executable, ROOT / "scripts" / "seq2sick.py", "--model_name_or_path", folder, "--max_samples", "2"]
@@ -92,20 +98,20 @@ def test_the_papers_lstm_word_by_word(tmp_path):
     assert json.loads((tmp_path / "attack" / "results.json").read_text())["success"]["n"] == 2
 
 
-def test_several_data_sets_are_learnt_from_together(tmp_path):
+def test_several_data_sets_are_learnt_from_together(tmp_path, train_here):
     rows = [{"source": f"sentence number {i}", "target": f"number {i}"} for i in range(9)]
     for name, some in (("one", rows[:6]), ("two", rows[6:])):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
     options = ["--dataset_name", tmp_path / "one.jsonl", "--extra_datasets", tmp_path / "two.jsonl", *TINY]
     options += ["--vocab_size", "100", "--max_steps", "1", "--newswire", "true"]
-    done = train("--output_dir", tmp_path / "model", *options)
+    done = train_here("--output_dir", tmp_path / "model", *options)
     assert done.returncode == 2 and "'test', is what is learnt from" in done.stderr, "one file holds one split"
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "one.jsonl").rename(folder / "train.jsonl")
     (folder / "test.jsonl").write_text(json.dumps({"source": "a sentence", "target": "none"}) + "\n")
     options[1] = folder
-    done = train("--output_dir", tmp_path / "model", *options)
+    done = train_here("--output_dir", tmp_path / "model", *options)
     assert done.returncode == 0, done.stderr
     from transformers import AutoTokenizer
 
@@ -113,27 +119,27 @@ def test_several_data_sets_are_learnt_from_together(tmp_path):
     assert tokenizer.unk_token_id not in tokenizer("SENTENCE number 8").input_ids
 
 
-def test_a_finished_training_is_left_alone(trained):
+def test_a_finished_training_is_left_alone(trained, train_here):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    done = train("--output_dir", trained, *TINY)
+    done = train_here("--output_dir", trained, *TINY)
     assert done.returncode == 0 and "already finished" in done.stdout
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
 
 
-def test_another_configuration_is_refused(trained):
-    done = train("--output_dir", trained, *TINY, "--learning_rate", "0.5")
+def test_another_configuration_is_refused(trained, train_here):
+    done = train_here("--output_dir", trained, *TINY, "--learning_rate", "0.5")
     assert done.returncode == 2
     assert "holds another run" in done.stderr.splitlines()[-1] and "learning_rate" in done.stderr.splitlines()[-1]
 
 
-def test_an_interrupted_training_ends_like_an_uninterrupted_one(trained, tmp_path):
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(trained, tmp_path, train_here):
     """What a kill leaves: a manifest, a whole checkpoint, and a torn one, whose state was never written."""
     shutil.copy(trained / "manifest.json", tmp_path)
     shutil.copytree(trained / "checkpoint-2", tmp_path / "checkpoint-2")
     shutil.copytree(trained / "checkpoint-4", tmp_path / "checkpoint-4")
     (tmp_path / "checkpoint-4" / "trainer_state.json").unlink()
     (tmp_path / "checkpoint-4" / "model.safetensors").write_bytes(b"torn")
-    done = train("--output_dir", tmp_path, *TINY)
+    done = train_here("--output_dir", tmp_path, *TINY)
     assert done.returncode == 0, done.stderr
     expected, weights = load_file(trained / "model.safetensors"), load_file(tmp_path / "model.safetensors")
     assert expected.keys() == weights.keys()
@@ -245,8 +251,8 @@ def test_fine_tuning_under_mixed_precision(trained, tmp_path):
         ("--output_dir /proc/nowhere", "cannot write to /proc/nowhere"),
     ],
 )
-def test_mistakes_get_one_line(options, message, tmp_path):
-    done = train("--output_dir", tmp_path, *options.split())
+def test_mistakes_get_one_line(options, message, tmp_path, train_here):
+    done = train_here("--output_dir", tmp_path, *options.split())
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("train_seq2seq.py: error: ") and "Traceback" not in done.stderr
     assert message in done.stderr.splitlines()[-1]
@@ -261,11 +267,11 @@ def test_help_needs_no_torch(tmp_path):
     assert "\n    python scripts/train_seq2seq.py\n" in shown.stdout
 
 
-def test_multi30k(data_dir, tmp_path):
+def test_multi30k(data_dir, tmp_path, train_here):
     """Two steps on real data: 1,500 pairs, a byte-pair vocabulary, a T5 this time."""
     options = ["--dataset_name", data_dir / "multi30k", "--source_column", "en", "--target_column", "de"]
     options += [*TINY, "--architecture", "t5", "--max_samples", "1500", "--max_steps", "2"]
-    done = train("--output_dir", tmp_path, *options)
+    done = train_here("--output_dir", tmp_path, *options)
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["model_type"], config["vocab_size"]) == ("t5", 1000)
