@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 SEQ2SICK = ("success", "changed_words", "input_bleu", "success_disjoint", "success_half_bleu", "search_success")
 FLUENCY = ("original_perplexity", "adversarial_perplexity")
+NEWS_COLUMNS = (*SEQ2SICK, *FLUENCY, "sentiment_agreement", "minutes")
 COMPARED = ("success", "changed_words", "input_bleu", "search_success", "queries", "minutes")
 
 
@@ -52,9 +53,10 @@ GOALS = {
 }
 MULTI30K = "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de"
 NEWS = "--source_column document --target_column summary"
+NEWS_VICTIMS = {"headlines-lstm": "LSTM", "headlines-bart": "BART"}
 TRANSFORMER = f"--model_name_or_path runs/multi30k-marian {MULTI30K}"
 LSTM = f"--model_name_or_path runs/multi30k-lstm {MULTI30K}"
-HEADLINES = f"--model_name_or_path runs/headlines-lstm {NEWS}"
+ON_TEXT = "--perplexity_model runs/news-lm --sentiment_model vader"
 MULTI30K_PAPER = {
     "non_overlapping": "89.4 %, 3.5, 0.349",
     "keywords-1": "100.0 %, 1.8, 0.705",
@@ -72,6 +74,12 @@ DUC2004_PAPER = {
     "keywords-1": "99.6 %, 2.21, 0.773",
     "keywords-2": "87.8 %, 5.1, 0.421",
     "keywords-3": "37.4 %, 9.3, 0.340",
+}
+VICTIMS = {  # folder, what it is, what it is scored on
+    "multi30k-marian": ("Transformer (Marian), Multi30k", MULTI30K),
+    "multi30k-lstm": ("LSTM, Multi30k", MULTI30K),
+    "headlines-bart": ("Transformer (BART), headlines", f"--dataset_name $TEXTADV_DATA/headlines {NEWS}"),
+    "headlines-lstm": ("LSTM, headlines", f"--dataset_name $TEXTADV_DATA/headlines {NEWS}"),
 }
 PARTS = {
     "all": ("gradient search, refinement, restoration (default)", ""),
@@ -106,7 +114,33 @@ WITHOUT_REFINEMENT = {
     "paper": ("`--variant paper`", "--variant paper"),
     "released": ("`--variant released`", "--variant released"),
 }
+
+
+def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
+    """One row for each victim and goal, with the paper's figures beside it."""
+    return tuple(
+        Row(
+            f"{name}: {GOALS[goal]}",
+            f"{goal}.{victim}",
+            f"--model_name_or_path runs/{victim} {goal_options(goal)}",
+            paper[goal],
+        )
+        for victim, name in NEWS_VICTIMS.items()
+        for goal in GOALS
+    )
+
+
 TABLES = (
+    Table(
+        "textadv",
+        "victims",
+        "",
+        tuple(
+            Row(label, name, f"--model_name_or_path runs/{name} {on}", script="score_seq2seq")
+            for name, (label, on) in VICTIMS.items()
+        ),
+        ("bleu", "rouge_l", "minutes"),
+    ),
     Table(
         "textadv",
         "multi30k",
@@ -118,6 +152,21 @@ TABLES = (
         "multi30k_lstm",
         f"{LSTM} --max_samples 500",
         goal_rows(MULTI30K_PAPER),
+    ),
+    Table(
+        "textadv",
+        "gigaword",
+        f"--dataset_name $TEXTADV_DATA/gigaword_test {NEWS} --max_samples 500 {ON_TEXT}",
+        news_rows(GIGAWORD_PAPER),
+        NEWS_COLUMNS,
+    ),
+    Table(
+        "textadv",
+        "duc2004",
+        "--dataset_name $TEXTADV_DATA/duc2004 --drop_duplicates --source_column document --target_column none "
+        f"--keyword_corpus $TEXTADV_DATA/headlines --keyword_column summary {ON_TEXT}",
+        news_rows(DUC2004_PAPER),
+        NEWS_COLUMNS,
     ),
     Table(
         "textadv",

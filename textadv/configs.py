@@ -49,6 +49,9 @@ class DataConfig:
     target_column: str | None = field(
         default="target", metadata={"help": "column of the reference output; 'none' if there is none"}
     )
+    drop_duplicates: bool = field(
+        default=False, metadata={"help": "leave out sentences that came before (DUC2004: 440 of 500 are distinct)"}
+    )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ class NoColumn(BadInput):
 def load_examples(config: DataConfig, *, max_samples: int | None = None) -> list[Example]:
     """The first `max_samples` rows of the split (all if None), in order; `example_id` is the row number.
 
+    With `drop_duplicates`, a row whose source is that of an earlier one isn't counted.
+
     Empty sentences stay in, so that row numbers hold. A column's name may also be a key inside a column named
     "translation", as in most translation sets of the Hub. `target_column` None or "none": no references.
 
@@ -31,13 +33,18 @@ def load_examples(config: DataConfig, *, max_samples: int | None = None) -> list
     if max_samples is not None and max_samples < 1:
         raise BadInput(f"zero samples: max_samples must be at least 1, not {max_samples}")
     name, rows = _describe(config), _rows(config, config.split)
-    sources = _texts(rows, config.source_column, name, max_samples)
+    most = None if config.drop_duplicates else max_samples
+    sources = _texts(rows, config.source_column, name, most)
     if not sources:
         raise BadInput(f"zero samples: split {config.split!r} of {name} has no rows; choose another split")
-    if config.target_column is None or config.target_column.lower() == "none":
-        return [Example(i, source) for i, source in enumerate(sources)]
-    targets = _texts(rows, config.target_column, name, max_samples)
-    return [Example(i, *pair) for i, pair in enumerate(zip(sources, targets, strict=True))]
+    references: Sequence[str | None] = [None] * len(sources)
+    if config.target_column is not None and config.target_column.lower() != "none":
+        references = _texts(rows, config.target_column, name, most)
+    examples = [Example(i, *pair) for i, pair in enumerate(zip(sources, references, strict=True))]
+    if config.drop_duplicates:
+        first = {example.source: example for example in reversed(examples)}
+        examples = [example for example in examples if first[example.source] is example]
+    return examples[:max_samples]
 
 
 def load_texts(config: DataConfig, split: str, column: str) -> list[str]:

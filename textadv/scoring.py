@@ -31,6 +31,12 @@ def score(model: Any, tokenizer: Any, examples: Sequence[Example], prefix: str =
     return {"bleu": bleu(outputs, references), "rouge_l": rouge_l(outputs, references)}
 
 
+def measures(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """`bleu` and `rouge_l` of `OutputRecord`s as dictionaries."""
+    outputs, references = [r["output"] for r in records], [r["reference"] for r in records]
+    return {"bleu": bleu(outputs, references), "rouge_l": rouge_l(outputs, references)}
+
+
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float | int]:
     """sacreBLEU's corpus BLEU, 0 to 100, with its 95 % bootstrap interval over sentences.
 

@@ -81,6 +81,22 @@ class TransferRecord:
     success_half_bleu: bool
 
 
+@dataclass(frozen=True)
+class OutputRecord:
+    """What a victim makes of one sentence that nobody has attacked, under the reporting settings."""
+
+    example_id: int
+    seconds: float  # this sentence's share of its batch's wall time
+    source: str
+    reference: str
+    output: str
+
+    @classmethod
+    def of(cls, example: Example, output: str, *, seconds: float) -> OutputRecord:
+        """The record of an example that has a reference."""
+        return cls(example.example_id, seconds, example.source, example.reference or "", output)
+
+
 class CountedVictim:
     """A victim that counts how often each of B examples is shown to it: one row of one pass is one query.
 

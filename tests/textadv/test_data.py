@@ -1,5 +1,6 @@
 """Data sets of every kind that a user may point at, and the one line that each mistake gets."""
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -77,6 +78,25 @@ def test_first_samples_only(tmp_path):
     config = DataConfig(str(json_lines(tmp_path)))
     assert data.load_examples(config, max_samples=1) == EXAMPLES[:1]
     assert data.load_examples(config, max_samples=9) == EXAMPLES
+
+
+@pytest.mark.parametrize("target", ["target", "none"])
+def test_sentences_that_came_before_are_left_out(target, tmp_path):
+    """Row numbers stay those of the data set, and what isn't taken isn't counted."""
+    pairs = [("a b", "1"), ("c", "2"), ("a b", "3"), ("C", "4"), ("a b", "5"), ("d", "6")]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in pairs))
+    config = DataConfig(str(path), target_column=target, drop_duplicates=True)
+    kept = [Example(i, s, None if target == "none" else t) for i, (s, t) in enumerate(pairs) if i not in (2, 4)]
+    assert data.load_examples(config) == kept
+    assert data.load_examples(config, max_samples=3) == kept[:3]
+
+
+def test_duc2004_has_440_sentences(data_dir):
+    options = {"source_column": "document", "target_column": "none"}
+    everything = data.load_examples(DataConfig(str(data_dir / "duc2004"), **options))
+    distinct = data.load_examples(DataConfig(str(data_dir / "duc2004"), drop_duplicates=True, **options))
+    assert len(everything) == 500 and len(distinct) == 440 == len({example.source for example in everything})
 
 
 @pytest.mark.parametrize("none", [None, "none", "None"])
