@@ -11,6 +11,16 @@ NEWS_COLUMNS = (*SEQ2SICK, *FLUENCY, "sentiment_agreement", "minutes")
 COMPARED = ("success", "changed_words", "input_bleu", "search_success", "queries", "minutes")
 
 
+PAIRED = (
+    "success",
+    "other_success",
+    "success_difference",
+    "success_ratio",
+    "changed_words_ratio",
+    "queries_ratio",
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table: what it says, the options of its run, and the paper's figures beside it."""
@@ -213,6 +223,22 @@ TABLES = (
             )
         ),
         COMPARED,
+    ),
+    Table(
+        "textadv",
+        "compared",
+        "",
+        tuple(
+            Row(
+                f"{GOALS[goal]}: {label}",
+                f"{goal}.{name}",
+                f"--run runs/reproduce/baselines/{goal}.seq2sick --against runs/reproduce/baselines/{goal}.{name}",
+                script="compare_seq2sick",
+            )
+            for goal in ("non_overlapping", "keywords-1", "keywords-2")
+            for name, label in BASELINES.items()
+        ),
+        PAIRED,
     ),
     Table(
         "textadv",

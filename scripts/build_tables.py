@@ -75,28 +75,27 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n\n```bash\n" + "\n".join(commands) + "\n```\n"
 
 
-KEYS = ("value", "low", "high")
+def with_interval(measure: dict | None, form: str, scale: float = 1) -> str:
+    """`value [low, high]`, each in that form; a bound that is unknown is a dash."""
+    if measure is None or measure["value"] is None:
+        return "-"
+    value, low, high = ("-" if measure[k] is None else f"{scale * measure[k]:{form}}" for k in ("value", "low", "high"))
+    return f"{value}{' %' if scale == 100 else ''} [{low}, {high}]"
 
 
 def percent(measure: dict | None) -> str:
     """A rate with its interval."""
-    if measure is None or measure["value"] is None:
-        return "-"
-    return "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * measure[key] for key in KEYS))
+    return with_interval(measure, ".1f", 100)
 
 
 def number(measure: dict | None) -> str:
     """A mean with its interval."""
-    if measure is None or measure["value"] is None:
-        return "-"
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*(measure[key] for key in KEYS))
+    return with_interval(measure, ".2f")
 
 
 def whole(measure: dict | None) -> str:
     """A large mean with its interval."""
-    if measure is None or measure["value"] is None:
-        return "-"
-    return "{:.0f} [{:.0f}, {:.0f}]".format(*(measure[key] for key in KEYS))
+    return with_interval(measure, ".0f")
 
 
 def minutes(seconds: float) -> str:
@@ -116,6 +115,11 @@ COLUMNS = {
     "original_perplexity": ("perplexity before", whole),
     "adversarial_perplexity": ("and after", whole),
     "perplexity_ratio": ("perplexity ratio", number),
+    "other_success": ("its success", percent),
+    "success_difference": ("difference", percent),
+    "success_ratio": ("ratio", number),
+    "changed_words_ratio": ("ratio of changed words", number),
+    "queries_ratio": ("ratio of queries", number),
     "sentiment_agreement": ("same sentiment", percent),
     "bleu": ("BLEU", number),
     "rouge_l": ("ROUGE-L", number),

@@ -1,12 +1,12 @@
 """Discrete refinement: parallel searches over single-word substitutions, exact where the gradient only guesses.
 
-Not in the paper. Starting from the original sentence, each round predicts to first order what every (position,
-piece) substitution would do to the loss, decodes the best `candidates` of each example in one batch, and goes on
-from the best by what the decoded outputs really do. A round changes one more word at most, so the first success
-met changes few. `beam` lines of sentences are followed side by side; where the goal has several demands (keywords),
-a line goes for one at a time, and each line for another: a gradient for all of them at once leads to none. The
-first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018, eq. 10), the exact evaluation of a batch of
-candidates to GCG (Zou et al., 2023, Algorithm 1).
+Not in the paper. Starting from the original sentence, each round predicts to first order what every (position, piece)
+substitution would do to the loss, decodes the best `candidates` of each example in one batch, and goes on from the best
+by what the decoded outputs really do. A round changes one more word at most, so the first success met changes few; once
+a budget of words is spent, each round gives a changed word back before. `beam` lines of sentences are followed side by
+side; where the goal has several demands (keywords), a line goes for one at a time, and each line for another: a
+gradient for all of them at once leads to none. The first-order ranking goes back to HotFlip (Ebrahimi et al., ACL 2018,
+eq. 10), the exact evaluation of a batch of candidates to GCG (Zou et al., 2023, Algorithm 1).
 
 Where it differs from both: the gradient is not taken at the word that stands there, but at a *blank*, the mean of
 all allowed vectors. The prediction for piece j in place i of sentence x is
@@ -41,14 +41,16 @@ def refine(confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_fin
     goal.margin = config.refine_margin
     rows = rows[sources.changeable[rows].any(1)]
     lines = sources.ids[rows][:, None].repeat(1, min(config.beam, goal.demands), 1)  # (n, W, T)
+    settled = torch.zeros_like(rows)  # (n,) rounds since the lines became what they are
     for turn in range(1, config.refine_rounds + 1):
-        improvable = confirmed.bound[rows] > turn
+        improvable = (confirmed.words[rows] > turn) & (settled < sources.budget[rows])
         if gone := int((~improvable).sum()):
             on_finished(gone)
-        rows, lines = rows[improvable], lines[improvable]
+        rows, lines, settled = rows[improvable], lines[improvable], settled[improvable]
         if len(rows) == 0:
             return
-        candidates, real = propose(lines, victim, sources, goal, rows, config.candidates, turn)
+        shorter = with_room(lines, sources, rows, turn)
+        candidates, real = propose(shorter, victim, sources, goal, rows, config.candidates, turn)
         if not real.any():
             return  # no other word is allowed in these sentences
         owners, flat = rows.repeat_interleave(real.sum(1)), candidates[real]
@@ -64,8 +66,21 @@ def refine(confirmed: Confirmation, rows: Tensor, config: Seq2SickConfig, on_fin
         confirmed.offer(rows[example], candidates[example, promising[hits]], by="refinement")
         best = order[:, : config.beam] if lines.shape[1] < config.beam else best_of_each_line(order, config.beam)
         # A short sentence may have fewer candidates than lines: what isn't real starts afresh.
-        lines = candidates.gather(1, best[..., None].expand(-1, -1, candidates.shape[2]))
+        before, lines = lines, candidates.gather(1, best[..., None].expand(-1, -1, candidates.shape[2]))
         lines = lines.where(real.gather(1, best)[..., None], sources.ids[rows][:, None])
+        settled = (settled + 1) * (lines == before).flatten(1).all(1)
+
+
+def with_room(lines: Tensor, sources: Sources, rows: Tensor, turn: int) -> Tensor:
+    """Lines (n, W, T) in which another word may change: one that has spent its budget gives a changed word back.
+
+    In the next turn it gives back the next one.
+    """
+    original = sources.ids[rows][:, None]
+    changed, budget = lines != original, sources.budget[rows][:, None]
+    place = turn % budget  # which of the changed words, from the left
+    given_back = (changed.sum(2) >= budget)[..., None] & changed & (changed.cumsum(2) == place[..., None] + 1)
+    return lines.where(~given_back, original)
 
 
 def best_of_each_line(order: Tensor, lines: int) -> Tensor:

@@ -77,22 +77,33 @@ def read_runs(folders: Sequence[str]) -> list[FinishedRun]:
     return [_read_run(Path(folder), label) for folder, label in zip(folders, labels(folders), strict=True)]
 
 
-def _read_run(folder: Path, label: str) -> FinishedRun:
+def read_records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """`AttackRecord`s as dictionaries, the manifest, and the results of a finished attack.
+
+    Raises:
+        BadInput: it isn't finished, or it is no attack on sentences.
+    """
     if not (folder / "results.json").exists():
         raise BadInput(f"{folder} holds no finished run; give the folder of one, or repeat its command to finish it")
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         records = [json.loads(line) for line in (folder / "records.jsonl").read_bytes().splitlines()]
-        known, config = {field.name for field in fields(AttackRecord)}, manifest["config"]
-        if not known <= set(records[0]) or not {"goal", "num_beams"} <= set(config):
+        known = {field.name for field in fields(AttackRecord)}
+        if not known <= set(records[0]) or not {"goal", "num_beams"} <= set(manifest["config"]):
             raise KeyError
-        attacked = [record for record in records if record["skipped"] is None]
-        successes = [record for record in attacked if record["success"]]
-        victim = VictimConfig(**{f.name: config[f.name] for f in fields(VictimConfig) if f.name in config})
-        fingerprint = str(manifest["fingerprint"]["victim"])
         results = json.loads((folder / "results.json").read_bytes())
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadInput(f"{folder} is no run of an attack on sentences; give a folder of scripts/seq2sick.py") from error
+    return records, manifest, results
+
+
+def _read_run(folder: Path, label: str) -> FinishedRun:
+    records, manifest, results = read_records(folder)
+    attacked = [record for record in records if record["skipped"] is None]
+    successes = [record for record in attacked if record["success"]]
+    config = manifest["config"]
+    victim = VictimConfig(**{f.name: config[f.name] for f in fields(VictimConfig) if f.name in config})
+    fingerprint = str(manifest["fingerprint"]["victim"])
     return FinishedRun(label, victim, fingerprint, manifest, successes, len(attacked), results)
 
 

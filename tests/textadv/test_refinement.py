@@ -1,6 +1,7 @@
 """The refinement against exhaustive search, on the embedded victim and a vocabulary of a few words."""
 
 import itertools
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,8 @@ from textadv.configs import Seq2SickConfig, VictimConfig
 from textadv.confirmation import NONE_YET, Confirmation
 from textadv.decoding import Decoded
 from textadv.goals import TargetedKeywords
-from textadv.refinement import exact_loss, propose, refine, reported_with_leads
+from textadv.limits import Limits
+from textadv.refinement import exact_loss, propose, refine, reported_with_leads, with_room
 from textadv.types import Example
 from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary
@@ -225,6 +227,53 @@ def test_each_round_changes_one_more_word_and_the_fewest_are_kept(batch):
     queries = list(batch.victim.queries)
     refine(confirmed, confirmed.solved.nonzero().squeeze(1), config, lambda count: None)
     assert batch.victim.queries == queries
+
+
+def test_a_line_that_has_spent_its_budget_gives_back_one_word_after_another(batch):
+    """Against a loop over words; what has room stays as it is."""
+    sources, generator = batch.sources, torch.Generator().manual_seed(0)
+    budget = torch.tensor([1, 3, 2])
+    sources = copy(sources)
+    sources.budget = budget
+    rows = torch.tensor([2, 0, 1])
+    pieces = torch.randint(5, 300, (3, 4, sources.ids.shape[1]), generator=generator)
+    change = (torch.rand(pieces.shape, generator=generator) < 0.3) & sources.changeable[rows][:, None]
+    lines = pieces.where(change, sources.ids[rows][:, None])
+    full = 0
+    for turn in range(1, 7):
+        expected = lines.clone()
+        for i, row in enumerate(rows.tolist()):
+            for line in expected[i]:
+                changed = (line != sources.ids[row]).nonzero().squeeze(1).tolist()
+                if len(changed) >= budget[row]:
+                    place = changed[turn % int(budget[row])]
+                    line[place] = sources.ids[row, place]
+                    full += 1
+        assert torch.equal(with_room(lines, sources, rows, turn), expected)
+    assert 0 < full < 6 * 12
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+def test_rounds_go_on_within_the_budget_until_nothing_changes(batch, budget):
+    """No candidate breaks it; a search whose lines stay what they are for as many rounds as they have words ends."""
+    texts = [Example(i, text) for i, text in enumerate(SENTENCES)]
+    batch = clean_batch(batch.sources.vocabulary, texts, limits=Limits(max_words=budget))
+    goal = TargetedKeywords([["Unsagbar"]] * 3, torch.full((3, 1, 1), 5))  # never said
+    confirmed = Confirmation(batch.victim, batch.sources, goal, batch.outputs)
+    judge, rounds = confirmed.judge, [[] for _ in texts]
+
+    def watched(rows, ids, outputs, loss):
+        assert int(batch.sources.changed(rows, ids).max()) <= budget
+        best = {row: ids[rows == row][loss[rows == row].argmin()].tolist() for row in set(rows.tolist())}
+        for row, found in best.items():
+            rounds[row].append(found)
+        return judge(rows, ids, outputs, loss)
+
+    confirmed.judge = watched
+    refine(confirmed, torch.arange(3), Seq2SickConfig(refine_rounds=30, candidates=200), lambda count: None)
+    for found in rounds:
+        assert budget < len(found) < 30
+        assert all(one == found[-1] for one in found[-1 - budget :])
 
 
 def test_a_success_counts_whatever_its_loss(batch, monkeypatch):
