@@ -21,6 +21,19 @@ PAIRED = (
 )
 
 
+HARDENED = (
+    "success_before",
+    "success",
+    "success_drop",
+    "changed_words_before",
+    "changed_words",
+    "transferred",
+    "bleu_before",
+    "bleu",
+    "minutes",
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table: what it says, the options of its run, and the paper's figures beside it."""
@@ -123,6 +136,19 @@ WITHOUT_REFINEMENT = {
     "no_penalty": ("without both", "--lasso 0 --gradient_regularization 0"),
     "paper": ("`--variant paper`", "--variant paper"),
     "released": ("`--variant released`", "--variant released"),
+}
+
+
+HARDENING = {
+    "non_overlapping.seq2sick": ("non-overlap: against Seq2Sick", "--goal non_overlapping"),
+    "non_overlapping.random_words": (
+        "non-overlap: against random words",
+        "--goal non_overlapping --adversary random_words",
+    ),
+    "non_overlapping.none": ("non-overlap: more training", "--goal non_overlapping --adversary none"),
+    "keywords-1.seq2sick": ("1 keyword: against Seq2Sick", "--goal keywords"),
+    "keywords-1.random_words": ("1 keyword: against random words", "--goal keywords --adversary random_words"),
+    "keywords-1.none": ("1 keyword: more training", "--goal keywords --adversary none"),
 }
 
 
@@ -255,5 +281,12 @@ TABLES = (
             for limit, (label, options) in LIMITS.items()
         ),
         (*SEQ2SICK, "perplexity_ratio", "minutes"),
+    ),
+    Table(
+        "textadv",
+        "hardening",
+        f"{TRANSFORMER} --rounds 3 --attacked_samples 1000 --steps_per_round 300",
+        tuple(Row(label, cell, options, script="harden_seq2seq") for cell, (label, options) in HARDENING.items()),
+        HARDENED,
     ),
 )

@@ -24,13 +24,15 @@ of the attacks, round-N/pairs.jsonl holds what the round adds and round-N/model/
 """
 
 import json
+import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from _run import Run, RunArguments, RunError, estimate, launch, writable_folder, write_bytes
+from _run import Run, RunArguments, RunError, estimate, launch, writable_folder, write_bytes, write_json
 from seq2sick import attack
 from train_seq2seq import TrainArguments, begin, learn, load_splits, push, save, training_arguments
 
@@ -76,7 +78,7 @@ def main(
         models = {name: load(one, config.max_length) for name, one in (("before", victim), ("after", hardened))}
         for model, _ in models.values():
             model.to(options.device)
-        results = compare(folder, hardened, before, after, models, test)
+        results = compare(folder, hardened, before, after, models, test) | {"seconds": seconds(folder)}
         finish(folder, models["after"], data, victim, config, results)
     tell(folder, arguments)
 
@@ -142,10 +144,12 @@ def harden(
             count = options.max_steps * options.train_batch_size * options.gradient_accumulation_steps
             kind = {"share": config.adversarial_share, "count": count, "seed": arguments.seed, "number": number}
             set_seed(arguments.seed)
+            start = time.perf_counter()
             model, tokenizer = load(victim, config.max_length)
             model = learn(home, options, model, tokenizer, mixture(train, learnt, **kind), victim.source_prefix)
             model.save_pretrained(home / "model.part")
             tokenizer.save_pretrained(home / "model.part")
+            write_json(home / "training.json", {"seconds": time.perf_counter() - start})
             os.replace(home / "model.part", home / "model")  # whole, or not there
         victim = replace(victim, model_name_or_path=str(home / "model"))
     return victim
@@ -205,8 +209,20 @@ def compare(
     return found | {name: estimate(values) for name, values in comparison(before, after, transferred).items()}
 
 
+def seconds(folder: Path) -> float:
+    """What attacks and training took: a round's training from where it was last resumed."""
+    attacks = [line for path in folder.glob("**/records.jsonl") for line in path.read_bytes().splitlines()]
+    rounds = [path.read_bytes() for path in folder.glob("round-*/training.json")]
+    return math.fsum(json.loads(line)["seconds"] for line in attacks + rounds)
+
+
 def finish(
-    folder: Path, made: tuple[Any, Any], data: DataConfig, victim: VictimConfig, config: HardenConfig, results: dict
+    folder: Path,
+    made: tuple[Any, Any],
+    data: DataConfig,
+    victim: VictimConfig,
+    config: HardenConfig,
+    results: dict[str, Any],
 ) -> None:
     """The model, its card and, at last, results.json."""
     from textadv.hardening import card_section
@@ -220,7 +236,7 @@ def tell(folder: Path, arguments: TrainArguments) -> None:
     """Prints the results of a finished hardening, and publishes the model if that is asked for."""
     results = json.loads((folder / "results.json").read_bytes())
     for name, one in results.items():
-        if not name.endswith("_before"):
+        if name != "seconds" and not name.endswith("_before"):
             was = results.get(f"{name}_before")
             print(f"{name:<20}", *([f"{interval(was)} before,"] if was else []), f"{interval(one)}, n = {one['n']}")
     print(f"the model is in {folder}")

@@ -42,6 +42,10 @@ def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     for name in ("bleu", "success", "changed_words", "success_disjoint"):
         assert set(results[name]) == set(results[f"{name}_before"]) == {"value", "low", "high", "n"}
     assert (results["success"]["n"], results["bleu"]["n"], results["success_drop"]["n"]) == (6, 8, 6)
+    attacks = [*whole.glob("*/records.jsonl"), *whole.glob("*/*/records.jsonl")]
+    attacked = sum(row["seconds"] for path in attacks for row in lines(path))
+    trained = [json.loads((whole / f"round-{n}" / "training.json").read_bytes())["seconds"] for n in (1, 2)]
+    assert len(attacks) == 4 and results["seconds"] == pytest.approx(attacked + sum(trained))
     assert "before:" in done.stdout and "success_drop" in done.stdout
 
     victim = Victim.from_pretrained(VictimConfig(model_name_or_path=str(whole)))
@@ -77,7 +81,8 @@ def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     (again / "round-2" / "model.part").mkdir()
     done = run_here("harden_seq2seq.py", "--output_dir", "again", *TINY, env=CPU)
     assert done.returncode == 0, done.stderr
-    assert (again / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    resumed = json.loads((again / "results.json").read_bytes())
+    assert resumed.pop("seconds") > 0 < results.pop("seconds") and resumed == results
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert without_seconds(again / "after" / "records.jsonl") == rows
 
