@@ -200,7 +200,6 @@ class LstmDecoder(LstmPreTrainedModel):
         layers = len(self.cells)
         *remembered, fed = state.values.unbind(1)
         hidden, cells = remembered[:layers], remembered[layers:]
-        keys = self.score(memory)  # (N, T, d): "general" attention, computed once
         away = torch.zeros_like(mask, dtype=memory.dtype).masked_fill(mask == 0, torch.finfo(memory.dtype).min)
         found = []
         for word in words.unbind(1):  # input feeding: each step needs the one before
@@ -208,7 +207,8 @@ class LstmDecoder(LstmPreTrainedModel):
             for i, cell in enumerate(self.cells):
                 hidden[i], cells[i] = cell(self.dropout(below) if i else below, (hidden[i], cells[i]))
                 below = hidden[i]
-            attention = torch.softmax((keys @ below[..., None])[..., 0] + away, dim=1)  # (N, T)
+            asked = below @ self.score.weight  # (N, d): "general" attention, weighed on the query's side: T times less
+            attention = torch.softmax((memory @ asked[..., None])[..., 0] + away, dim=1)  # (N, T)
             context = (attention[:, None] @ memory)[:, 0]
             fed = torch.tanh(self.combine(torch.cat([context, below], dim=1)))
             found.append(fed)
