@@ -139,6 +139,10 @@ WITHOUT_REFINEMENT = {
 }
 
 
+TRANSFERS = {  # of the runs of a table, shown to a victim
+    "multi30k": ("found on the Transformer, shown to the LSTM", "runs/multi30k-lstm"),
+    "multi30k_lstm": ("found on the LSTM, shown to the Transformer", "runs/multi30k-marian"),
+}
 HARDENING = {
     "non_overlapping.seq2sick": ("non-overlap: against Seq2Sick", "--goal non_overlapping"),
     "non_overlapping.random_words": (
@@ -281,6 +285,22 @@ TABLES = (
             for limit, (label, options) in LIMITS.items()
         ),
         (*SEQ2SICK, "perplexity_ratio", "minutes"),
+    ),
+    Table(
+        "textadv",
+        "transfer",
+        "",
+        tuple(
+            Row(
+                f"{GOALS[goal]}: {label}",
+                f"{goal}.{table}",
+                f"--runs runs/reproduce/{table}/{goal} --victims {victim}",
+                script="transfer_seq2sick",
+            )
+            for goal in GOALS
+            for table, (label, victim) in TRANSFERS.items()
+        ),
+        ("success", "minutes"),
     ),
     Table(
         "textadv",
