@@ -10,28 +10,9 @@ FLUENCY = ("original_perplexity", "adversarial_perplexity")
 NEWS_COLUMNS = (*SEQ2SICK, *FLUENCY, "sentiment_agreement", "minutes")
 COMPARED = ("success", "changed_words", "input_bleu", "search_success", "queries", "minutes")
 
-
-PAIRED = (
-    "success",
-    "other_success",
-    "success_difference",
-    "success_ratio",
-    "changed_words_ratio",
-    "queries_ratio",
-)
-
-
-HARDENED = (
-    "success_before",
-    "success",
-    "success_drop",
-    "changed_words_before",
-    "changed_words",
-    "transferred",
-    "bleu_before",
-    "bleu",
-    "minutes",
-)
+PAIRED = ("success", "other_success", "success_difference", "success_ratio", "changed_words_ratio", "queries_ratio")
+DROPPED = ("success_before", "success", "success_drop", "changed_words_before", "changed_words", "transferred")
+HARDENED = (*DROPPED, "bleu_before", "bleu", "minutes")
 
 
 @dataclass(frozen=True)
@@ -137,8 +118,6 @@ WITHOUT_REFINEMENT = {
     "paper": ("`--variant paper`", "--variant paper"),
     "released": ("`--variant released`", "--variant released"),
 }
-
-
 TRANSFERS = {  # of the runs of a table, shown to a victim
     "multi30k": ("found on the Transformer, shown to the LSTM", "runs/multi30k-lstm"),
     "multi30k_lstm": ("found on the LSTM, shown to the Transformer", "runs/multi30k-marian"),
