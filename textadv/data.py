@@ -163,7 +163,10 @@ def _load(name: str, config_name: str | None) -> Any:
         if path.is_file():
             return datasets.load_dataset(FILE_FORMATS[path.suffix], data_files=str(path), split="train")
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            return datasets.load_from_disk(str(path))  # what save_to_disk wrote
+            try:
+                return datasets.load_from_disk(str(path))  # what save_to_disk wrote
+            except IndexError as error:  # it can't read what it wrote of a set without rows
+                raise BadInput(f"zero samples: {name}, or a split of it, has no rows") from error
         return datasets.load_dataset(str(path) if path.exists() else name, config_name)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise BadInput(_what_is_wrong(name, path.exists(), error)) from error

@@ -242,7 +242,10 @@ def test_no_rows(tmp_path):
     Dataset.from_dict({"source": [], "target": []}, features=features).to_parquet(tmp_path / "empty.parquet")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "empty.txt").write_text("")
-    for name in ("empty.parquet", "empty.jsonl", "empty.txt"):
+    saved = Dataset.from_dict({"source": [], "target": []}, features=features)
+    saved.save_to_disk(tmp_path / "saved")
+    DatasetDict(test=saved).save_to_disk(tmp_path / "splits")
+    for name in ("empty.parquet", "empty.jsonl", "empty.txt", "saved", "splits"):
         with pytest.raises(BadInput, match=f"zero samples: .*{name}.* has no rows"):
             data.load_examples(DataConfig(str(tmp_path / name)))
 
