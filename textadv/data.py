@@ -163,12 +163,9 @@ def _load(name: str, config_name: str | None) -> Any:
         if path.is_file():
             return datasets.load_dataset(FILE_FORMATS[path.suffix], data_files=str(path), split="train")
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            try:
-                return datasets.load_from_disk(str(path))  # what save_to_disk wrote
-            except IndexError as error:  # it can't read what it wrote of a set without rows
-                raise BadInput(f"zero samples: {name}, or a split of it, has no rows") from error
+            return datasets.load_from_disk(str(path))  # what save_to_disk wrote; IndexError if that has no rows
         return datasets.load_dataset(str(path) if path.exists() else name, config_name)
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, IndexError, DatasetsError) as error:
         raise BadInput(_what_is_wrong(name, path.exists(), error)) from error
 
 
@@ -176,7 +173,7 @@ def _what_is_wrong(name: str, is_local: bool, error: Exception) -> str:
     reason = " ".join(str(error.__cause__ or error).split())
     if "Dataset scripts are no longer supported" in reason:
         return f"{name} is a script, which `datasets` no longer runs; give the data as Parquet, JSON or CSV"
-    if "corresponds to no data" in reason:
+    if isinstance(error, IndexError) or "corresponds to no data" in reason:
         return f"zero samples: {name} has no rows"
     if is_local or "config" in reason.lower():
         return f"{name} can't be read: {reason[:300]}"
