@@ -21,6 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Literal
 
+from _estimates import estimate, print_table
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
@@ -146,22 +147,6 @@ def check_same_config(folder: Path, made: dict) -> dict | None:
     return found
 
 
-def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
-    """Mean and 95 % interval, Wilson's for booleans and Student's t for numbers; None where undefined."""
-    from scipy import stats
-
-    n = len(values)
-    if n == 0 or not all(map(math.isfinite, values)):
-        return {"value": None, "low": None, "high": None, "n": n}
-    value = math.fsum(values) / n
-    if all(isinstance(one, bool) for one in values):
-        low, high = stats.binomtest(sum(map(int, values)), n).proportion_ci(method="wilson")
-    else:
-        half = stats.t.ppf(0.975, n - 1) * stats.sem(values) if max(values) > min(values) else 0.0
-        low, high = value - half, value + half
-    return {"value": value, "low": float(low), "high": float(high), "n": n}
-
-
 def _lines(records: Sequence[dict]) -> bytes:
     return b"".join(json.dumps(one, ensure_ascii=False, allow_nan=False).encode() + b"\n" for one in records)
 
@@ -259,10 +244,7 @@ class Run(AbstractContextManager):
             if self.arguments.report_to == "tensorboard":
                 self.accelerator.init_trackers("tensorboard")
                 self.accelerator.log({name: one["value"] for name, one in summary.items()})
-            print(f"{'measure':<24}{'value':>10}{'95 % interval':>24}{'n':>8}")
-            for name, one in summary.items():
-                value, low, high, _ = ("-" if x is None else f"{x:.4g}" for x in one.values())
-                print(f"{name:<24}{value:>10}{f'{low} to {high}':>24}{one['n']:>8}")
+            print_table(summary)
             print(f"{len(records)} examples in {seconds:.1f} s; records and results are in {self.folder}")
         self.accelerator.wait_for_everyone()
 

@@ -9,10 +9,18 @@ SEQ2SICK = ("success", "changed_words", "input_bleu", "success_disjoint", "succe
 FLUENCY = ("original_perplexity", "adversarial_perplexity")
 NEWS_COLUMNS = (*SEQ2SICK, *FLUENCY, "sentiment_agreement", "minutes")
 COMPARED = ("success", "changed_words", "input_bleu", "search_success", "queries", "minutes")
-
 PAIRED = ("success", "other_success", "success_difference", "success_ratio", "changed_words_ratio", "queries_ratio")
-DROPPED = ("success_before", "success", "success_drop", "changed_words_before", "changed_words", "transferred")
-HARDENED = (*DROPPED, "bleu_before", "bleu", "minutes")
+HARDENED = (
+    "success_before",
+    "success",
+    "success_drop",
+    "changed_words_before",
+    "changed_words",
+    "transferred",
+    "bleu_before",
+    "bleu",
+    "minutes",
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ LIMITS = {
     "all": ("these four together", "--protect_stop_words --max_words 2 --max_words_share 0.2 --max_perplexity_ratio 2"),
     "min_similarity": ("similarity of at least 0.8", "--min_similarity 0.8"),
 }
+BASELINE_GOALS = ("non_overlapping", "keywords-1", "keywords-2")
 BASELINES = {
     "random_words": "random words",
     "word_importance": "word importance (TextFooler's search)",
@@ -217,7 +226,7 @@ TABLES = (
         f"{TRANSFORMER} --max_samples 100 --max_words 5",
         tuple(
             row
-            for goal in ("non_overlapping", "keywords-1", "keywords-2")
+            for goal in BASELINE_GOALS
             for row in (
                 Row(f"{GOALS[goal]}: Seq2Sick", f"{goal}.seq2sick", goal_options(goal)),
                 *(
@@ -244,7 +253,7 @@ TABLES = (
                 f"--run runs/reproduce/baselines/{goal}.seq2sick --against runs/reproduce/baselines/{goal}.{name}",
                 script="compare_seq2sick",
             )
-            for goal in ("non_overlapping", "keywords-1", "keywords-2")
+            for goal in BASELINE_GOALS
             for name, label in BASELINES.items()
         ),
         PAIRED,

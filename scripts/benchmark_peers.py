@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 import _textattack
-from _run import Run, RunArguments, RunError, estimate, launch, writable_folder, write_json
+from _estimates import estimate
+from _run import Run, RunArguments, RunError, launch, writable_folder, write_json
 from build_tables import number, percent
 
 from textadv.configs import BadInput, BaselineConfig, DataConfig, PeersConfig, Seq2SickConfig, VictimConfig, WordsConfig

@@ -14,6 +14,7 @@ results.json.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from _estimates import print_table
 from _run import RunError, launch, writable_folder, write_json
 
 from textadv.configs import BadInput
@@ -38,16 +39,14 @@ def main(arguments: CompareArguments) -> None:
     from textadv.comparison import comparison
     from textadv.transfer import read_records
 
-    one, other = (read_records(Path(folder)) for folder in (arguments.run, arguments.against))
-    if one[1]["fingerprint"]["victim"] != other[1]["fingerprint"]["victim"]:
+    one, its_manifest, _ = read_records(Path(arguments.run))
+    other, other_manifest, _ = read_records(Path(arguments.against))
+    if its_manifest["fingerprint"]["victim"] != other_manifest["fingerprint"]["victim"]:
         raise BadInput(f"{arguments.run} and {arguments.against} attacked different victims; give runs on the same one")
-    results = comparison(one[0], other[0], max_words=arguments.max_words)
+    results = comparison(one, other, max_words=arguments.max_words)
     folder = writable_folder(arguments.output_dir)
     write_json(folder / "results.json", results)
-    print(f"{'measure':<24}{'value':>10}{'95 % interval':>24}{'n':>8}")
-    for name, found in results.items():
-        value, low, high = ("-" if found[key] is None else f"{found[key]:.4g}" for key in ("value", "low", "high"))
-        print(f"{name:<24}{value:>10}{f'{low} to {high}':>24}{found['n']:>8}")
+    print_table(results)
     print(f"results are in {folder}")
 
 

@@ -32,7 +32,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from _run import Run, RunArguments, RunError, estimate, launch, writable_folder, write_bytes, write_json
+from _estimates import estimate
+from _run import Run, RunArguments, RunError, launch, writable_folder, write_bytes, write_json
 from seq2sick import attack
 from train_seq2seq import TrainArguments, begin, learn, load_splits, push, save, training_arguments
 

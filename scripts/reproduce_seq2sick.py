@@ -8,9 +8,9 @@
 
 Every row is one command, printed below its table; it runs in its own folder (--output_dir), and the same call again
 goes on where the last one stopped. As a row ends, its results.json is copied to textadv/results/<table>/<cell>/
-and the README's table is written. A row that is measured already is left alone, unless --again. Victim and language
-model (runs/multi30k-marian, runs/multi30k-lm) are made by the commands of README.md and scripts/train_lm.py. A row that
-needs a package that isn't installed is left out, and named.
+and the README's table is written. A row that is measured already is left alone, unless --again. Victims and language
+models (runs/multi30k-marian and so on) are made by the commands of textadv/README.md. A row that needs a package that
+isn't installed is left out, and named.
 """
 
 import argparse

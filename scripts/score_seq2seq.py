@@ -23,7 +23,7 @@ def main(arguments: RunArguments, victim_config: VictimConfig, data: DataConfig)
     from textadv.attack import refuse_too_long
     from textadv.data import dataset_fingerprint, load_examples
     from textadv.scoring import measures
-    from textadv.types import OutputRecord
+    from textadv.types import CleanOutput
     from textadv.victim import Victim
 
     examples = load_examples(data, max_samples=arguments.max_samples)
@@ -38,7 +38,7 @@ def main(arguments: RunArguments, victim_config: VictimConfig, data: DataConfig)
             start = time.perf_counter()
             outputs = victim.generate([example.source for example in batch])
             share = (time.perf_counter() - start) / len(batch)
-            run.append([OutputRecord.of(*pair, seconds=share) for pair in zip(batch, outputs, strict=True)])
+            run.append([CleanOutput.of(*pair, seconds=share) for pair in zip(batch, outputs, strict=True)])
         run.finish(measures, lambda *_: None)
 
 

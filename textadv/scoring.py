@@ -27,13 +27,15 @@ def score(model: Any, tokenizer: Any, examples: Sequence[Example], prefix: str =
         batch = tokenizer(sources, truncation=True, padding=True, return_tensors="pt").to(model.device)
         pieces = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         outputs += [text.strip() for text in tokenizer.batch_decode(pieces, skip_special_tokens=True)]
-    references = [example.reference or "" for example in examples]
-    return {"bleu": bleu(outputs, references), "rouge_l": rouge_l(outputs, references)}
+    return _scores(outputs, [example.reference or "" for example in examples])
 
 
 def measures(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """`bleu` and `rouge_l` of `OutputRecord`s as dictionaries."""
-    outputs, references = [r["output"] for r in records], [r["reference"] for r in records]
+    """`bleu` and `rouge_l` of `CleanOutput`s as dictionaries."""
+    return _scores([record["output"] for record in records], [record["reference"] for record in records])
+
+
+def _scores(outputs: Sequence[str], references: Sequence[str]) -> dict[str, dict[str, float]]:
     return {"bleu": bleu(outputs, references), "rouge_l": rouge_l(outputs, references)}
 
 

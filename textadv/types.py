@@ -82,7 +82,7 @@ class TransferRecord:
 
 
 @dataclass(frozen=True)
-class OutputRecord:
+class CleanOutput:
     """What a victim makes of one sentence that nobody has attacked, under the reporting settings."""
 
     example_id: int
@@ -92,7 +92,7 @@ class OutputRecord:
     output: str
 
     @classmethod
-    def of(cls, example: Example, output: str, *, seconds: float) -> OutputRecord:
+    def of(cls, example: Example, output: str, *, seconds: float) -> CleanOutput:
         """The record of an example that has a reference."""
         return cls(example.example_id, seconds, example.source, example.reference or "", output)
 

@@ -1,0 +1,29 @@
+"""Means and rates with their 95 % intervals: {"value", "low", "high", "n"}, as results.json holds them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
+    """Mean and 95 % interval, Wilson's for booleans and Student's t for numbers; None where undefined."""
+    from scipy import stats
+
+    n = len(values)
+    if n == 0 or not all(map(math.isfinite, values)):
+        return {"value": None, "low": None, "high": None, "n": n}
+    value = math.fsum(values) / n
+    if all(isinstance(one, bool) for one in values):
+        low, high = stats.binomtest(sum(map(int, values)), n).proportion_ci(method="wilson")
+    else:
+        half = stats.t.ppf(0.975, n - 1) * stats.sem(values) if max(values) > min(values) else 0.0
+        low, high = value - half, value + half
+    return {"value": value, "low": float(low), "high": float(high), "n": n}
+
+
+def print_table(summary: dict[str, dict]) -> None:
+    """Estimates by name, a line each."""
+    print(f"{'measure':<24}{'value':>10}{'95 % interval':>24}{'n':>8}")
+    for name, one in summary.items():
+        value, low, high = ("-" if one[key] is None else f"{one[key]:.4g}" for key in ("value", "low", "high"))
+        print(f"{name:<24}{value:>10}{f'{low} to {high}':>24}{one['n']:>8}")
