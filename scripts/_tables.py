@@ -119,6 +119,19 @@ BASELINES = {
     "gumbel": "Gumbel-softmax (GBDA)",
     "nearest_neighbor": "nearest neighbour afterwards (3.1.2)",
 }
+WIDER = (
+    Row(
+        "non-overlap: Seq2Sick, 256 candidates a round",
+        "non_overlapping.seq2sick_256",
+        "--goal non_overlapping --candidates 256",
+    ),
+    Row(
+        "non-overlap: gradient swaps, 256 a step",
+        "non_overlapping.gradient_swaps_256",
+        "--baseline gradient_swaps --goal non_overlapping --swap_candidates 256",
+        script="seq2sick_baselines",
+    ),
+)
 WITHOUT_REFINEMENT = {
     "default": ("gradient search", ""),
     "l2": ("l2 penalty instead of group lasso", "--penalty l2"),
@@ -156,6 +169,26 @@ def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
         for victim, name in NEWS_VICTIMS.items()
         for goal in GOALS
     )
+
+
+def baseline_rows(goal: str) -> tuple[Row, ...]:
+    """Seq2Sick and each baseline on one goal."""
+    baselines = (
+        Row(
+            f"{GOALS[goal]}: {label}",
+            f"{goal}.{name}",
+            f"--baseline {name} {goal_options(goal)}",
+            script="seq2sick_baselines",
+        )
+        for name, label in BASELINES.items()
+    )
+    return (Row(f"{GOALS[goal]}: Seq2Sick", f"{goal}.seq2sick", goal_options(goal)), *baselines)
+
+
+def compared_row(label: str, one: str, other: str) -> Row:
+    """A cell of the table of baselines against another one."""
+    runs = "runs/reproduce/baselines"
+    return Row(label, other, f"--run {runs}/{one} --against {runs}/{other}", script="compare_seq2sick")
 
 
 TABLES = (
@@ -224,37 +257,20 @@ TABLES = (
         "textadv",
         "baselines",
         f"{TRANSFORMER} --max_samples 100 --max_words 5",
-        tuple(
-            row
-            for goal in BASELINE_GOALS
-            for row in (
-                Row(f"{GOALS[goal]}: Seq2Sick", f"{goal}.seq2sick", goal_options(goal)),
-                *(
-                    Row(
-                        f"{GOALS[goal]}: {label}",
-                        f"{goal}.{name}",
-                        f"--baseline {name} {goal_options(goal)}",
-                        script="seq2sick_baselines",
-                    )
-                    for name, label in BASELINES.items()
-                ),
-            )
-        ),
+        (*(row for goal in BASELINE_GOALS for row in baseline_rows(goal)), *WIDER),
         COMPARED,
     ),
     Table(
         "textadv",
         "compared",
         "",
-        tuple(
-            Row(
-                f"{GOALS[goal]}: {label}",
-                f"{goal}.{name}",
-                f"--run runs/reproduce/baselines/{goal}.seq2sick --against runs/reproduce/baselines/{goal}.{name}",
-                script="compare_seq2sick",
-            )
-            for goal in BASELINE_GOALS
-            for name, label in BASELINES.items()
+        (
+            *(
+                compared_row(f"{GOALS[goal]}: {label}", f"{goal}.seq2sick", f"{goal}.{name}")
+                for goal in BASELINE_GOALS
+                for name, label in BASELINES.items()
+            ),
+            compared_row("non-overlap: gradient swaps, both with 256", *(row.cell for row in WIDER)),
         ),
         PAIRED,
     ),

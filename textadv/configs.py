@@ -91,7 +91,9 @@ class Seq2SickConfig(GoalConfig):
         metadata={"help": "discrete refinement after the gradient search; default: in 'fixed' only"},
     )
     refine_rounds: int = field(default=16, metadata={"help": "rounds of the refinement; each changes one word"})
-    candidates: int = field(default=64, metadata={"help": "substitutions that a round of it decodes"})
+    candidates: int = field(
+        default=64, metadata={"help": "substitutions that a round of it decodes; 8 for a place, or an eighth of them"}
+    )
     refine_margin: float = field(
         default=3.0,
         metadata={"help": "confidence that the refinement asks for: beams disagree with a bare lead"},

@@ -29,7 +29,7 @@ from textadv.goals import Goal
 from textadv.sources import Sources
 from textadv.types import CountedVictim
 
-PER_WORD = 8  # most candidates for one place, so that they spread over the sentence
+PER_WORD = 8  # candidates for one place, at most, so that they spread over the sentence; of more than 64, an eighth
 CHUNK_LOGITS = 48 * 2**20  # logits held at once under gradient
 CONFIRM_AT_ONCE = 8  # greedy successes of one example that are decoded with beams in one round
 
@@ -107,15 +107,16 @@ def propose(
         fewer.
     """
     vocabulary = sources.vocabulary
+    per_word = max(PER_WORD, count // 8)
     n, beam, width = lines.shape
     flat, owners = lines.reshape(-1, width), rows.repeat_interleave(beam)
     sentence, position = sources.changeable[owners].nonzero().unbind(1)  # (R,) every word that may change
     turns = turn + torch.arange(beam, device=rows.device).repeat(n)
     loss, gradient = blank_gradient(flat, sentence, position, victim, sources, goal, owners, turns)
     pieces, slopes = vocabulary.lowest(
-        gradient, sources.places[owners[sentence], position], flat[sentence, position], PER_WORD
+        gradient, sources.places[owners[sentence], position], flat[sentence, position], per_word
     )
-    predicted = loss[:, None] + slopes - gradient @ vocabulary.blank[:, None]  # (R, PER_WORD)
+    predicted = loss[:, None] + slopes - gradient @ vocabulary.blank[:, None]  # (R, K)
     score = predicted.new_full((*flat.shape, pieces.shape[1]), torch.inf)
     choice = torch.zeros(score.shape, dtype=torch.long, device=flat.device)
     score[sentence, position], choice[sentence, position] = predicted, pieces

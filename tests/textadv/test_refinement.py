@@ -188,8 +188,7 @@ def one_word_successes(batch, goal) -> list[bool]:
     return found
 
 
-def test_with_enough_candidates_every_one_word_success_is_found(batch, monkeypatch):
-    monkeypatch.setattr(refinement, "PER_WORD", 100)
+def test_with_enough_candidates_every_one_word_success_is_found(batch):
     config = Seq2SickConfig(refine_rounds=1, candidates=10_000)
     expected, found = [], []
     for words in (None, "Hund", "Baum", "Mann", "Großmutter", "Hund Katze", "Baum Apfel"):
@@ -276,14 +275,13 @@ def test_rounds_go_on_within_the_budget_until_nothing_changes(batch, budget):
         assert all(one == found[-1] for one in found[-1 - budget :])
 
 
-def test_a_success_counts_whatever_its_loss(batch, monkeypatch):
+def test_a_success_counts_whatever_its_loss(batch):
     """A keyword may be written with other pieces than ours, far from what the loss looks for."""
 
     class Dear(TargetedKeywords):
         def loss(self, *arguments):
             return super().loss(*arguments) + 1e5
 
-    monkeypatch.setattr(refinement, "PER_WORD", 100)
     examples = [Example(0, SENTENCES[0], keywords=("Hund",))]
     batch = clean_batch(batch.sources.vocabulary, examples)
     goal = keywords_goal(batch, count=0, pool=(), seed=0, kind=Dear)
