@@ -1,1 +1,1 @@
-"""Adversarial agents against negotiation agents (AdvAgent). Nothing is here yet."""
+"""Adversarial agents against negotiation agents (AdvAgent). The game, its corpus, the agent and self-play, so far."""

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from textadv.baselines.noise import example_seeds
 from textadv.baselines.random_words import random_sentences
 from textadv.configs import BadInput, HardenConfig, Seq2SickConfig
+from textadv.noise import example_seeds
 from textadv.sources import Sources
 from textadv.summary import measures
 from textadv.types import Example

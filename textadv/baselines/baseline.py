@@ -9,13 +9,13 @@ from textadv.attack import CleanBatch, attack, keywords_goal, non_overlapping_go
 from textadv.baselines.gradient_swaps import gradient_swaps
 from textadv.baselines.gumbel import gumbel
 from textadv.baselines.nearest_neighbor import nearest_neighbor
-from textadv.baselines.noise import example_seeds
 from textadv.baselines.random_words import random_words
 from textadv.baselines.word_importance import word_importance
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import Goal
 from textadv.limits import NO_LIMITS, Limits
+from textadv.noise import example_seeds
 from textadv.types import AttackRecord, Example
 from textadv.vocabulary import Vocabulary
 

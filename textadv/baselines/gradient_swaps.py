@@ -26,9 +26,9 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from textadv.baselines.noise import uniform
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
+from textadv.noise import uniform
 from textadv.refinement import CONFIRM_AT_ONCE, exact_loss, loss_and_gradient
 from textadv.sources import Sources
 

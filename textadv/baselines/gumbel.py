@@ -25,11 +25,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from textadv.baselines.noise import gumbel as gumbel_noise
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
 from textadv.decoding import Decoded
 from textadv.goals import Goal, padded
+from textadv.noise import gumbel as gumbel_noise
 from textadv.refinement import CONFIRM_AT_ONCE, decode_with_leads
 from textadv.sources import Sources
 from textadv.types import CountedVictim

@@ -12,8 +12,8 @@ from typing import Protocol
 from torch import Tensor
 
 from textadv.attack import attack, non_overlapping_goal, not_blank
-from textadv.baselines.noise import example_seeds
 from textadv.confirmation import Confirmation
+from textadv.noise import example_seeds
 from textadv.types import AttackRecord, Example
 from textadv.vocabulary import Vocabulary
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from textadv.baselines.noise import uniform
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
+from textadv.noise import uniform
 from textadv.sources import Sources
 
 

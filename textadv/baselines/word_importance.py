@@ -22,9 +22,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from textadv.baselines.noise import uniform
 from textadv.configs import BaselineConfig
 from textadv.confirmation import NONE_YET, Confirmation
+from textadv.noise import uniform
 
 UNKNOWN = "[UNK]"  # TextAttack's own, whatever the victim's tokenizer makes of it
 

@@ -10,10 +10,10 @@ from scipy import stats
 
 from textadv.attack import clean_batch, keywords_goal, non_overlapping_goal
 from textadv.baselines.gradient_swaps import drawn_swaps, gradient_swaps, predicted_changes, within_budget
-from textadv.baselines.noise import example_seeds
 from textadv.configs import BaselineConfig, VictimConfig
 from textadv.confirmation import Confirmation
 from textadv.limits import Limits
+from textadv.noise import example_seeds
 from textadv.refinement import loss_and_gradient
 from textadv.types import Example
 from textadv.victim import Victim

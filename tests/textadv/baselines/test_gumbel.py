@@ -10,11 +10,11 @@ from scipy import stats
 from textadv.attack import clean_batch, non_overlapping_goal
 from textadv.baselines import gumbel as module
 from textadv.baselines.gumbel import adam, gumbel, init, kept, optimized, sentences, soft_loss, step_noise
-from textadv.baselines.noise import example_seeds
 from textadv.configs import BaselineConfig
 from textadv.confirmation import Confirmation
 from textadv.goals import TargetedKeywords
 from textadv.limits import Limits
+from textadv.noise import example_seeds
 from textadv.refinement import decode_with_leads
 from textadv.types import Example
 from textadv.vocabulary import Vocabulary

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from textadv.attack import clean_batch, keywords_goal, non_overlapping_goal
-from textadv.baselines.noise import example_seeds
 from textadv.baselines.word_importance import ranking, word_candidates, word_importance
 from textadv.configs import BadInput, BaselineConfig, VictimConfig
 from textadv.confirmation import Confirmation
 from textadv.limits import Limits
+from textadv.noise import example_seeds
 from textadv.types import Example
 from textadv.victim import Victim
 from textadv.vocabulary import Vocabulary

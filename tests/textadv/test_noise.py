@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from textadv.baselines.noise import example_seeds, gumbel, uniform
+from textadv.noise import example_seeds, gumbel, uniform
 
 MASK = 2**64 - 1
 

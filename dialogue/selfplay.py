@@ -1,0 +1,148 @@
+"""Two agents at many tables at once: turn by turn, and who has come to an end leaves the batch.
+
+All dialogues of a batch are at the same turn. Half of them have the first agent speaking and half the other one; each
+agent speaks for all of its tables in one batch, and hears what was said to it in another. A dialogue ends with
+`<selection>`, or after `max_turns` turns a side: then whoever's turn it is has to say it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dialogue.domain import NO_DEAL, SHARES, Scenario, agreed, scores, tables
+from dialogue.types import MARKS, SELECTION, Agent, DialogueRecord, Utterances
+from textadv.noise import example_seeds
+
+MAX_TURNS = 10  # of a side (AdvAgent, section 3.2.1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A scenario with its number, seen from the first agent's chair."""
+
+    example_id: int
+    scenario: Scenario
+
+
+@dataclass
+class Transcript:
+    """What was said at B tables, turn by turn: who spoke (0 or 1, -1 where it was over) and what."""
+
+    speakers: Tensor  # (B, turns)
+    turns: list[list[str]]  # of each table
+    cut: Tensor  # (B,) whether the limit ended it
+
+
+def first_speakers(seed: int, example_ids: Sequence[int]) -> Tensor:
+    """(B,) which agent starts, 0 or 1, by a coin of the table's own."""
+    return torch.tensor([random.Random(f"starter:{seed}:{i}").randrange(2) for i in example_ids])
+
+
+def selfplay(
+    agents: tuple[Agent, Agent],
+    batch: Sequence[Table],
+    *,
+    seed: int,
+    max_turns: int = MAX_TURNS,
+    starters: Tensor | None = None,
+    on_finished: Callable[[int], None] = lambda count: None,
+) -> list[DialogueRecord]:
+    """Lets two agents talk at every table and choose. The records don't depend on the rest of the batch.
+
+    Args:
+        agents: the first one, and its partner.
+        seed: each table's randomness comes from (seed, example_id).
+        max_turns: of a side.
+        starters: (B,) which agent starts at each table, 0 or 1; by default a coin decides.
+        on_finished: told how many talks have just ended.
+    """
+    begun = time.perf_counter()
+    ids = [table.example_id for table in batch]
+    scenarios = [table.scenario for table in batch]
+    starters = first_speakers(seed, ids) if starters is None else starters
+    sides = (scenarios, [one.swapped for one in scenarios])
+    # Two agents must not draw the same numbers: the second one's seeds are another series.
+    seeds = [example_seeds(seed, [2 * i + side for i in ids]) for side in (0, 1)]
+    talks = [agent.begin(side, own) for agent, side, own in zip(agents, sides, seeds, strict=True)]
+    transcript = converse(agents, talks, starters, max_turns, on_finished)
+    everyone = torch.arange(len(batch))
+    choice, partner_choice = (agent.choose(talk, everyone).cpu() for agent, talk in zip(agents, talks, strict=True))
+    counts, values, partner_values = tables(scenarios)
+    deals = agreed(choice, partner_choice, counts).tolist()
+    score, partner_score = (one.tolist() for one in scores(choice, partner_choice, counts, values, partner_values))
+    seconds = (time.perf_counter() - begun) / len(batch)
+    records = []
+    for i, table in enumerate(batch):
+        speakers = [speaker for speaker in transcript.speakers[i].tolist() if speaker >= 0]
+        records.append(
+            DialogueRecord(
+                example_id=table.example_id,
+                seed=seed,
+                success=deals[i],
+                queries=speakers.count(1),
+                seconds=seconds,
+                original=" ".join(transcript.turns[i]),
+                adversarial="",
+                counts=list(table.scenario.counts),
+                values=list(table.scenario.values),
+                partner_values=list(table.scenario.partner_values),
+                speakers=speakers,
+                turns=transcript.turns[i],
+                choice=taken(choice[i]),
+                partner_choice=taken(partner_choice[i]),
+                score=score[i],
+                partner_score=partner_score[i],
+                cut=bool(transcript.cut[i]),
+            )
+        )
+    return records
+
+
+def taken(choice: Tensor) -> list[int]:
+    """A choice's share; empty for no deal."""
+    return [] if choice == NO_DEAL else list(SHARES[int(choice)])
+
+
+def converse(
+    agents: tuple[Agent, Agent],
+    talks: Sequence[object],
+    starters: Tensor,
+    max_turns: int,
+    on_finished: Callable[[int], None],
+) -> Transcript:
+    """Talks until every table has its `<selection>`."""
+    count = len(starters)
+    open_ = torch.ones(count, dtype=torch.bool)
+    turns: list[list[str]] = [[] for _ in range(count)]
+    speakers: list[Tensor] = []
+    cut = torch.zeros(count, dtype=torch.bool)
+    for turn in range(2 * max_turns + 1):
+        if turn == 2 * max_turns:
+            cut = open_.clone()
+        speaking = (starters + turn) % 2
+        before = open_.clone()
+        for side in (0, 1):
+            rows = (before & (speaking == side)).nonzero()[:, 0]
+            if len(rows) == 0:
+                continue
+            if turn == 2 * max_turns:
+                said = Utterances.of([SELECTION] * len(rows), MARKS)
+                agents[side].read(talks[side], rows, said, own=True)
+            else:
+                said = agents[side].write(talks[side], rows)
+            agents[1 - side].read(talks[1 - side], rows, said)
+            over = said.ends_talk().cpu()
+            open_[rows[over]] = False
+            for row, text in zip(rows.tolist(), said.texts(), strict=True):
+                turns[row].append(text)
+        speakers.append(speaking.where(before, -1))
+        on_finished(int((before & ~open_).sum()))
+        if not open_.any():
+            break
+    return Transcript(torch.stack(speakers, dim=1), turns, cut)

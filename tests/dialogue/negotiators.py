@@ -1,0 +1,44 @@
+"""A tiny agent with random weights, in float64, that talks at random; and one that says what it is told to."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from dialogue.agent import NegotiationAgent, NegotiationConfig
+from dialogue.domain import NO_DEAL
+from dialogue.types import MARKS, THEM, YOU, Utterances
+
+WORDS = [*MARKS, YOU, THEM, *"i you want take the book hat ball books hats balls deal ok ?".split()]
+SMALL = {"embedding_size": 12, "context_size": 6, "hidden_size": 8, "selection_size": 10, "max_words": 9}
+
+
+def tiny_agent(seed: int = 0, **changed) -> NegotiationAgent:
+    torch.manual_seed(seed)
+    config = NegotiationConfig(words=WORDS, init_range=1.0, **(SMALL | changed))
+    return NegotiationAgent(config).double().eval()
+
+
+@dataclass
+class Scripted:
+    """Says its lines one after the other in every dialogue, chooses no deal, and remembers what it heard and said."""
+
+    lines: list[str]
+    heard: dict[int, list[str]] = field(default_factory=dict)
+
+    def begin(self, scenarios, seeds):
+        self.heard = {i: [] for i in range(len(scenarios))}
+        return [0] * len(scenarios)
+
+    def read(self, talk, rows, said, *, own=False):
+        for row, text in zip(rows.tolist(), said.texts(), strict=True):
+            self.heard[row].append(f"{YOU if own else THEM} {text}")
+
+    def write(self, talk, rows):
+        texts = [self.lines[talk[row]] for row in rows.tolist()]
+        for row, text in zip(rows.tolist(), texts, strict=True):
+            talk[row] += 1
+            self.heard[row].append(f"{YOU} {text}")
+        return Utterances.of(texts, tuple(WORDS))
+
+    def choose(self, talk, rows):
+        return torch.full_like(rows, NO_DEAL)
