@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,10 +25,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils.generic import ModelOutput
 
+from dialogue.configs import BadInput
 from dialogue.domain import MOST, NO_DEAL, SHARES, WORTH, Scenario, shares, tables
 from dialogue.types import EOS, MARKS, PAD, SELECTION, THEM, UNK, YOU, Utterances
 from textadv.noise import uniform
 
+EMBEDDED = Path(__file__).parent / "embedded"  # made by scripts/train_negotiator.py
 IGNORED = -100  # a label that doesn't count: transformers' convention
 OUTCOMES = MOST + 2  # of a head: 0 to 4 items, no agreement
 NOTHING_AGREED = MOST + 1
@@ -130,10 +133,13 @@ class NegotiationAgent(PreTrainedModel):
     config_class = NegotiationConfig
     base_model_prefix = "agent"
     main_input_name = "input_ids"
+    accepts_loss_kwargs = False  # the Trainer would take **kwargs for a loss summed by it
 
     def __init__(self, config: NegotiationConfig) -> None:
         super().__init__(config)
         d, e, c, s = config.hidden_size, config.embedding_size, config.context_size, config.selection_size
+        self.vocabulary = tuple(config.words or ())  # the word of each number
+        self.unsaid = [self.vocabulary.index(word) for word in (UNK, PAD, YOU, THEM)]
         self.embedding = nn.Embedding(config.vocab_size, e)
         self.context = ContextEncoder(c)
         self.speaker = nn.GRU(e + c, d, batch_first=True)
@@ -156,11 +162,6 @@ class NegotiationAgent(PreTrainedModel):
             else:
                 nn.init.uniform_(values, -self.config.init_range, self.config.init_range)
 
-    @property
-    def vocabulary(self) -> tuple[str, ...]:
-        """The word of each number."""
-        return tuple(self.config.words)
-
     def get_input_embeddings(self) -> nn.Module:
         return self.embedding
 
@@ -173,6 +174,7 @@ class NegotiationAgent(PreTrainedModel):
         counts: Tensor,
         values: Tensor,
         choices: Tensor | None = None,
+        decide: bool = True,
         **kwargs: Any,
     ) -> NegotiationOutput:
         """Words of both sides one after the other, and the decision on the whole.
@@ -181,25 +183,20 @@ class NegotiationAgent(PreTrainedModel):
             input_ids: (B, T) dialogues, padded on the right; lengths: (B,) their words.
             counts, values: (B, 3).
             choices: (B,) what the side took, `IGNORED` where that isn't known. With them come the losses.
+            decide: False leaves the decision out, by far the most of the work.
         """
         context = self.context(counts, values)
         embedded = self.embedding(input_ids)
         states = self.states(embedded, lengths, context)
         logits = self.word_logits(states)
+        if not decide:
+            return NegotiationOutput(logits=logits)
         selection_logits = self.decision(embedded, states, lengths, context)
         if choices is None:
             return NegotiationOutput(logits=logits, selection_logits=selection_logits)
-        inside = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
-        following = input_ids.masked_fill(~inside, IGNORED)[:, 1:]
-        word_loss = nn.functional.cross_entropy(
-            _exact(logits[:, :-1].flatten(0, 1)), following.flatten(), ignore_index=IGNORED
-        )
-        known = choices != IGNORED
-        outcomes = outcomes_of(choices.where(known, NO_DEAL), counts).masked_fill(~known[:, None], IGNORED)
-        summed = nn.functional.cross_entropy(
-            _exact(selection_logits.flatten(0, 1)), outcomes.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        selection_loss = summed / (6 * known.sum()).clamp(min=1)
+        words, heads = word_losses(logits, input_ids, lengths), selection_losses(selection_logits, counts, choices)
+        word_loss = words.sum() / (lengths - 1).sum()
+        selection_loss = heads.sum() / (6 * (choices != IGNORED).sum()).clamp(min=1)
         loss = word_loss + self.config.selection_weight * selection_loss
         return NegotiationOutput(loss, word_loss, selection_loss, logits, selection_logits)
 
@@ -211,6 +208,11 @@ class NegotiationAgent(PreTrainedModel):
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the word that follows states (..., d)."""
         return self.output(self.dropout(states)) @ self.embedding.weight.T
+
+    def sayable(self, logits: Tensor) -> Tensor:
+        """`word_logits` at the agent's temperature, without the words that nobody says."""
+        unsaid = torch.tensor(self.unsaid, device=logits.device)
+        return (_exact(logits) / (self.config.temperature or 1.0)).index_fill(-1, unsaid, -torch.inf)
 
     def decision(self, embedded: Tensor, states: Tensor, lengths: Tensor, context: Tensor) -> Tensor:
         """(B, 6, 6) logits of own share and partner's, item by item."""
@@ -248,15 +250,13 @@ class NegotiationAgent(PreTrainedModel):
     def write(self, talk: Talk, rows: Tensor) -> Utterances:
         """Word by word until `<eos>` or `<selection>`, sampled at the temperature of the config."""
         end, selection = MARKS.index(EOS), MARKS.index(SELECTION)
-        unsaid = [self.vocabulary.index(word) for word in (UNK, PAD, YOU, THEM)]
         mark = rows.new_full((len(rows),), self.vocabulary.index(YOU))
         state, context = self._step(mark, talk.state[rows], talk.context[rows]), talk.context[rows]
         ids = rows.new_full((len(rows), self.config.max_words + 1), MARKS.index(PAD))
         lengths = torch.zeros_like(rows)
         speaking = torch.arange(len(rows), device=rows.device)
         for step in range(self.config.max_words + 1):
-            logits = _exact(self.word_logits(state[speaking]))
-            logits[:, unsaid] = -torch.inf
+            logits = self.sayable(self.word_logits(state[speaking]))
             if step == self.config.max_words:  # it must come to an end
                 word = torch.full_like(speaking, end)
             else:
@@ -294,7 +294,7 @@ class NegotiationAgent(PreTrainedModel):
         """One word (n,) of logits (n, V), by inverse CDF of a number that belongs to dialogue, turn and step."""
         if self.config.temperature == 0:
             return logits.argmax(1)
-        cumulated = (logits / self.config.temperature).double().softmax(1).cumsum(1)
+        cumulated = logits.double().softmax(1).cumsum(1)
         number = uniform(seeds, turns, turns.new_tensor(step))
         return (cumulated < number[:, None] * cumulated[:, -1:]).sum(1)
 
@@ -313,6 +313,45 @@ class NegotiationAgent(PreTrainedModel):
         """Weights, config, and the tokenizer beside them."""
         super().save_pretrained(save_directory, **kwargs)
         self.tokenizer().save_pretrained(save_directory)
+
+
+def load_agent(name: str | None) -> NegotiationAgent:
+    """An agent by Hub id or folder; None is the embedded SV agent.
+
+    Raises:
+        BadInput: nothing there, no network, or another model.
+    """
+    name = str(EMBEDDED / "sv") if name is None else name
+    try:
+        config = AutoConfig.from_pretrained(name)
+        if not isinstance(config, NegotiationConfig):
+            raise BadInput(
+                f"{name} is a {config.model_type} and no negotiation agent; scripts/train_negotiator.py makes one"
+            )
+        return NegotiationAgent.from_pretrained(name, dtype=torch.float32).eval()
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(
+            f"{name} has no negotiation agent that can be loaded; give a folder of scripts/train_negotiator.py, or a "
+            "Hub id and a network"
+        ) from error
+
+
+def word_losses(logits: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
+    """(B, T - 1) the cross-entropy of each word but the first, in nats; zero for padding."""
+    inside = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
+    following = input_ids.masked_fill(~inside, IGNORED)[:, 1:]
+    return nn.functional.cross_entropy(
+        _exact(logits[:, :-1].transpose(1, 2)), following, ignore_index=IGNORED, reduction="none"
+    )
+
+
+def selection_losses(logits: Tensor, counts: Tensor, choices: Tensor) -> Tensor:
+    """(B, 6) the cross-entropy of each item's owners, in nats; zero where a choice is `IGNORED`."""
+    known = choices != IGNORED
+    outcomes = outcomes_of(choices.where(known, NO_DEAL), counts).masked_fill(~known[:, None], IGNORED)
+    return nn.functional.cross_entropy(_exact(logits.transpose(1, 2)), outcomes, ignore_index=IGNORED, reduction="none")
 
 
 def choice_scores(logits: Tensor, counts: Tensor) -> Tensor:

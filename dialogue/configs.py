@@ -1,10 +1,19 @@
 """Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from textadv.configs import BadInput
 
-__all__ = ["BadInput", "CorpusConfig"]
+__all__ = [
+    "AgentsConfig",
+    "BadInput",
+    "CorpusConfig",
+    "PlayConfig",
+    "ReinforceConfig",
+    "StageConfig",
+    "SupervisedConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -18,3 +27,109 @@ class CorpusConfig:
             "partner_input, or the original text; default: dialogues of the simulator"
         },
     )
+    split: str = field(default="test", metadata={"help": "split that is scored; train and validation are learnt from"})
+
+
+@dataclass(frozen=True)
+class AgentsConfig:
+    """An agent, and the one on the other side of the table."""
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Hub id or folder of a negotiation agent; default: the embedded one"}
+    )
+    partner_name_or_path: str | None = field(
+        default=None, metadata={"help": "Hub id or folder of its partner; default: the agent itself"}
+    )
+
+
+@dataclass(frozen=True)
+class PlayConfig:
+    """Which tables two agents sit at, and how long."""
+
+    scenarios: str = field(
+        default="all",
+        metadata={"help": "'all' 5,295 in a shuffled order, or a Hub id, folder or file that holds scenarios"},
+    )
+    scenario_split: str = field(default="train", metadata={"help": "split of that one"})
+    max_turns: int = field(default=10, metadata={"help": "turns of a side; then the talk is over"})
+    starter: Literal["either", "agent", "partner"] = field(
+        default="either", metadata={"help": "who speaks first; 'either': a coin decides at each table"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_turns < 1:
+            raise BadInput(f"--max_turns must be at least 1, not {self.max_turns}")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """Which training it is."""
+
+    stage: Literal["supervised", "reinforce"] = field(
+        default="supervised",
+        metadata={"help": "a new agent that learns to speak and decide as people do, or --model_name_or_path to win"},
+    )
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """A new agent's vocabulary and sizes, and how it learns to speak and to decide as people do."""
+
+    rarest: int = field(default=20, metadata={"help": "words that are there no more often than this are <unk>"})
+    embedding_size: int = field(default=256, metadata={"help": "width of the word vectors"})
+    context_size: int = field(default=64, metadata={"help": "width of the context: counts and values"})
+    hidden_size: int = field(default=128, metadata={"help": "width of the speaking GRU"})
+    selection_size: int = field(default=256, metadata={"help": "width of the decision's GRU in either direction"})
+    dropout: float = field(default=0.5, metadata={"help": "on what the GRUs and the decision's last layer read"})
+    selection_weight: float = field(default=0.5, metadata={"help": "of the decision's loss beside the words'"})
+    temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
+    learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
+    warmup_steps: int = field(default=200, metadata={"help": "steps until it is reached; then it falls to 0"})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
+    max_grad_norm: float = field(default=0.5, metadata={"help": "longest gradient, L2"})
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "dialogues in a step on each device"})
+    num_train_epochs: float = field(default=20.0, metadata={"help": "passes over the corpus"})
+    max_steps: int = field(default=-1, metadata={"help": "steps, instead of the epochs"})
+    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints, each scored on validation"})
+    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
+
+    def __post_init__(self) -> None:
+        sizes = ("embedding_size", "context_size", "hidden_size", "selection_size")
+        for name in (*sizes, "per_device_train_batch_size", "save_steps", "logging_steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise BadInput(f"--{name} must be positive, not {getattr(self, name)}")
+        for name in ("rarest", "selection_weight", "temperature"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"--dropout must be at least 0 and below 1, not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """How an agent learns to win: policy gradient on its score against a fixed partner."""
+
+    preset: Literal["fast", "paper"] = field(
+        default="fast",
+        metadata={"help": "what isn't given below: many dialogues a step and Adam, or one a step and SGD"},
+    )
+    rl_dialogues: int | None = field(
+        default=None, metadata={"help": "dialogues to learn from (fast: 6,400, paper: 4,086)"}
+    )
+    rl_batch_size: int | None = field(default=None, metadata={"help": "dialogues in a step (fast: 32, paper: 1)"})
+    rl_learning_rate: float | None = field(
+        default=None, metadata={"help": "of the policy gradient (fast: 5e-4, Adam; paper: 0.1, SGD)"}
+    )
+    rl_max_grad_norm: float = field(default=1.0, metadata={"help": "longest gradient of either kind of step, L2"})
+    gamma: float = field(default=0.95, metadata={"help": "discount of a word for each own word after it"})
+    supervised_every: int | None = field(
+        default=None, metadata={"help": "steps from one supervised batch to the next; 0: none (fast: 1, paper: 4)"}
+    )
+    supervised_learning_rate: float | None = field(
+        default=None, metadata={"help": "of these (fast: as the policy gradient's, paper: 0.5)"}
+    )
+    validate_every: int = field(default=640, metadata={"help": "dialogues between two scores on validation scenarios"})
+    validation_dialogues: int = field(default=400, metadata={"help": "dialogues of each"})

@@ -192,6 +192,13 @@ def count_words(dialogues: Iterable[Dialogue]) -> Counter[str]:
     return counts
 
 
+def corpus_fingerprint(dialogues: Iterable[Dialogue]) -> str:
+    """SHA-256 of the dialogues, wherever they were loaded from."""
+    from textadv.data import texts_fingerprint
+
+    return texts_fingerprint(repr(dialogue) for dialogue in dialogues)
+
+
 def _triple(numbers: Sequence[int]) -> Triple:
     one, two, three = numbers
     return one, two, three

@@ -11,11 +11,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dialogue.domain import NO_DEAL, SHARES, Scenario, agreed, scores, tables
+from dialogue.configs import PlayConfig
+from dialogue.data import load_scenarios
+from dialogue.domain import NO_DEAL, SHARES, Scenario, agreed, all_scenarios, scores, tables
 from dialogue.types import MARKS, SELECTION, Agent, DialogueRecord, Utterances
 from textadv.noise import example_seeds
 
@@ -30,13 +33,40 @@ class Table:
     scenario: Scenario
 
 
+def load_tables(config: PlayConfig) -> list[Table]:
+    """The tables that a config names, none twice; `example_id` is their number in `all_scenarios`, or in the set.
+
+    Raises:
+        BadInput: as `data.load_scenarios`.
+    """
+    if config.scenarios != "all":
+        found = dict.fromkeys(load_scenarios(config.scenarios, config.scenario_split))
+        return [Table(i, scenario) for i, scenario in enumerate(found)]
+    tables = [Table(i, scenario) for i, scenario in enumerate(all_scenarios())]
+    random.Random("scenarios").shuffle(tables)
+    return tables
+
+
 @dataclass
 class Transcript:
-    """What was said at B tables, turn by turn: who spoke (0 or 1, -1 where it was over) and what."""
+    """What was said at B tables."""
 
-    speakers: Tensor  # (B, turns)
-    turns: list[list[str]]  # of each table
+    speakers: Tensor  # (B, turns) which agent spoke, 0 or 1; -1 once it was over
+    turns: list[list[str]]  # of each table, with their ends
     cut: Tensor  # (B,) whether the limit ended it
+
+
+@dataclass
+class Played:
+    """B dialogues and their ends, seen from the first agent's chair."""
+
+    talks: tuple[Any, Any]  # what either agent remembers
+    transcript: Transcript
+    choice: Tensor  # (B,)
+    partner_choice: Tensor
+    agreed: Tensor
+    score: Tensor
+    partner_score: Tensor
 
 
 def first_speakers(seed: int, example_ids: Sequence[int]) -> Tensor:
@@ -44,7 +74,7 @@ def first_speakers(seed: int, example_ids: Sequence[int]) -> Tensor:
     return torch.tensor([random.Random(f"starter:{seed}:{i}").randrange(2) for i in example_ids])
 
 
-def selfplay(
+def play(
     agents: tuple[Agent, Agent],
     batch: Sequence[Table],
     *,
@@ -52,8 +82,8 @@ def selfplay(
     max_turns: int = MAX_TURNS,
     starters: Tensor | None = None,
     on_finished: Callable[[int], None] = lambda count: None,
-) -> list[DialogueRecord]:
-    """Lets two agents talk at every table and choose. The records don't depend on the rest of the batch.
+) -> Played:
+    """Lets two agents talk at every table, and choose. What happens at one doesn't depend on the others.
 
     Args:
         agents: the first one, and its partner.
@@ -62,43 +92,49 @@ def selfplay(
         starters: (B,) which agent starts at each table, 0 or 1; by default a coin decides.
         on_finished: told how many talks have just ended.
     """
-    begun = time.perf_counter()
-    ids = [table.example_id for table in batch]
-    scenarios = [table.scenario for table in batch]
+    ids, scenarios = [table.example_id for table in batch], [table.scenario for table in batch]
     starters = first_speakers(seed, ids) if starters is None else starters
-    sides = (scenarios, [one.swapped for one in scenarios])
-    # Two agents must not draw the same numbers: the second one's seeds are another series.
+    # Two agents must not draw the same numbers: each side has a series of its own.
     seeds = [example_seeds(seed, [2 * i + side for i in ids]) for side in (0, 1)]
-    talks = [agent.begin(side, own) for agent, side, own in zip(agents, sides, seeds, strict=True)]
+    talks = (
+        agents[0].begin(scenarios, seeds[0]),
+        agents[1].begin([scenario.swapped for scenario in scenarios], seeds[1]),
+    )
     transcript = converse(agents, talks, starters, max_turns, on_finished)
     everyone = torch.arange(len(batch))
     choice, partner_choice = (agent.choose(talk, everyone).cpu() for agent, talk in zip(agents, talks, strict=True))
     counts, values, partner_values = tables(scenarios)
-    deals = agreed(choice, partner_choice, counts).tolist()
-    score, partner_score = (one.tolist() for one in scores(choice, partner_choice, counts, values, partner_values))
+    points = scores(choice, partner_choice, counts, values, partner_values)
+    return Played(talks, transcript, choice, partner_choice, agreed(choice, partner_choice, counts), *points)
+
+
+def selfplay(agents: tuple[Agent, Agent], batch: Sequence[Table], *, seed: int, **options: Any) -> list[DialogueRecord]:
+    """The records of what two agents `play`, with its options."""
+    begun = time.perf_counter()
+    played = play(agents, batch, seed=seed, **options)
     seconds = (time.perf_counter() - begun) / len(batch)
     records = []
     for i, table in enumerate(batch):
-        speakers = [speaker for speaker in transcript.speakers[i].tolist() if speaker >= 0]
+        speakers = [speaker for speaker in played.transcript.speakers[i].tolist() if speaker >= 0]
         records.append(
             DialogueRecord(
                 example_id=table.example_id,
                 seed=seed,
-                success=deals[i],
+                success=bool(played.agreed[i]),
                 queries=speakers.count(1),
                 seconds=seconds,
-                original=" ".join(transcript.turns[i]),
+                original=" ".join(played.transcript.turns[i]),
                 adversarial="",
                 counts=list(table.scenario.counts),
                 values=list(table.scenario.values),
                 partner_values=list(table.scenario.partner_values),
                 speakers=speakers,
-                turns=transcript.turns[i],
-                choice=taken(choice[i]),
-                partner_choice=taken(partner_choice[i]),
-                score=score[i],
-                partner_score=partner_score[i],
-                cut=bool(transcript.cut[i]),
+                turns=played.transcript.turns[i],
+                choice=taken(played.choice[i]),
+                partner_choice=taken(played.partner_choice[i]),
+                score=int(played.score[i]),
+                partner_score=int(played.partner_score[i]),
+                cut=bool(played.transcript.cut[i]),
             )
         )
     return records
@@ -111,7 +147,7 @@ def taken(choice: Tensor) -> list[int]:
 
 def converse(
     agents: tuple[Agent, Agent],
-    talks: Sequence[object],
+    talks: tuple[Any, Any],
     starters: Tensor,
     max_turns: int,
     on_finished: Callable[[int], None],

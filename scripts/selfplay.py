@@ -1,0 +1,75 @@
+"""Two negotiation agents at many tables: who gets how much, how often they agree, and every word that was said.
+
+The embedded agents, the one that learnt to win against the one that speaks as people do:
+
+    accelerate launch scripts/selfplay.py --model_name_or_path rl --max_samples 2000
+
+Agents of the Hub or of local folders, at the tables of the original's self-play:
+
+    accelerate launch scripts/selfplay.py --model_name_or_path runs/rl --partner_name_or_path runs/sv \\
+        --scenarios mikelewis0/deal_or_no_dialog --scenario_split selfplay --max_samples 2000
+
+Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl (a transcript a line), results.json,
+manifest.json and report.html.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from _run import Run, RunArguments, launch
+
+from dialogue.configs import AgentsConfig, BadInput, PlayConfig
+
+
+@dataclass(frozen=True)
+class SelfplayArguments(RunArguments):
+    """As for every run; a dialogue takes little room."""
+
+    per_device_batch_size: int = field(default=256, metadata={"help": "dialogues at once"})
+
+
+def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) -> None:
+    """Lets two agents talk at every table, and writes a run folder."""
+    import torch
+
+    from dialogue.report import report
+    from dialogue.selfplay import load_tables, selfplay
+    from dialogue.summary import measures
+    from textadv.data import texts_fingerprint
+
+    agents, tables = load_agents(named), load_tables(config)
+    fingerprint = agents_fingerprint(agents) | {"scenarios": texts_fingerprint(repr(one) for one in tables)}
+    with Run(arguments, [named, config], fingerprint) as run:
+        agents = tuple(agent.to(run.device) for agent in agents)
+        starter = {"either": None, "agent": 0, "partner": 1}[config.starter]
+        for batch in run.batches(tables):
+            with run.accelerator.autocast():
+                starters = None if starter is None else torch.full((len(batch),), starter)
+                records = selfplay(
+                    agents,
+                    batch,
+                    seed=arguments.seed,
+                    max_turns=config.max_turns,
+                    starters=starters,
+                    on_finished=run.advance,
+                )
+            run.append(records)
+        run.finish(measures, report)
+
+
+def load_agents(named: AgentsConfig) -> tuple[Any, Any]:
+    """The agent and its partner."""
+    from dialogue.agent import load_agent
+
+    return load_agent(named.model_name_or_path), load_agent(named.partner_name_or_path or named.model_name_or_path)
+
+
+def agents_fingerprint(agents: tuple[Any, Any]) -> dict[str, str]:
+    """What tells two agents from others of the same names."""
+    from textadv.fingerprint import parameters_fingerprint
+
+    return {name: parameters_fingerprint(one) for name, one in zip(("agent", "partner"), agents, strict=True)}
+
+
+if __name__ == "__main__":
+    launch(main, SelfplayArguments, AgentsConfig, PlayConfig, mistakes=(BadInput,), description=__doc__)

@@ -1,0 +1,202 @@
+"""Train a negotiation agent: to speak and decide as people do, and then to win.
+
+On the simulator's dialogues, by default: offline, a few minutes of one CPU core each:
+
+    python scripts/train_negotiator.py
+    python scripts/train_negotiator.py --stage reinforce
+
+On Deal or No Deal, of the Hub or in a local folder; the second agent learns to win from the first one:
+
+    accelerate launch scripts/train_negotiator.py --output_dir runs/sv --dataset_name mikelewis0/deal_or_no_dialog
+    accelerate launch scripts/train_negotiator.py --output_dir runs/rl --dataset_name mikelewis0/deal_or_no_dialog \\
+        --stage reinforce --model_name_or_path runs/sv
+
+The same command again goes on from the last checkpoint. The folder holds the agent with its card, ready for
+`--model_name_or_path` elsewhere, results.json, manifest.json and checkpoint-N/. --push_to_hub publishes it.
+"""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from _estimates import estimate, print_table
+from _run import launch, writable_folder, write_json
+from selfplay import agents_fingerprint, load_agents
+from train_seq2seq import TrainArguments, begin, push
+
+from dialogue.configs import AgentsConfig, BadInput, CorpusConfig, ReinforceConfig, StageConfig, SupervisedConfig
+
+
+def main(
+    arguments: TrainArguments,
+    stage: StageConfig,
+    named: AgentsConfig,
+    corpus: CorpusConfig,
+    supervised: SupervisedConfig,
+    reinforced: ReinforceConfig,
+) -> None:
+    """Trains on a corpus, scores on a split that it hasn't seen, and writes the agent's folder."""
+    from dialogue.data import corpus_fingerprint, load_dialogues
+
+    if stage.stage == "supervised" and (named.model_name_or_path or named.partner_name_or_path):
+        raise BadInput("--stage supervised trains a new agent; to go on with a given one, add --stage reinforce")
+    folder = writable_folder(arguments.output_dir)
+    if corpus.split in ("train", "validation"):
+        raise BadInput(f"the split to score, {corpus.split!r}, is what is learnt from; give another --split")
+    splits = {name: load_dialogues(corpus.dataset_name, name) for name in ("train", "validation", corpus.split)}
+    splits["train"] = splits["train"][: arguments.max_samples]
+    fingerprint = {name: corpus_fingerprint(dialogues) for name, dialogues in splits.items()}
+    options = training_arguments(folder, arguments, supervised)
+    agents = load_agents(named) if stage.stage == "reinforce" else None
+    fingerprint |= agents_fingerprint(agents) if agents else {}
+    if begin(folder, options, [arguments, stage, named, corpus, supervised, reinforced], fingerprint):
+        train, validation, test = splits["train"], splits["validation"], splits[corpus.split]
+        if agents:
+            agent = reinforce(folder, options, agents, reinforced, train, validation)
+            play = played(agent, agents[1], test, arguments.seed)
+        else:
+            agent, play = supervise(folder, options, supervised, train, validation), {}
+        if options.process_index == 0:
+            save(folder, agent, stage, corpus, score(agent, test) | play)
+    if options.process_index == 0:
+        print_table(json.loads((folder / "results.json").read_text()))
+        print(f"the agent is in {folder}")
+        if arguments.push_to_hub:
+            print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+
+
+def training_arguments(folder: Path, arguments: TrainArguments, config: SupervisedConfig) -> Any:
+    """Our options in the Trainer's words; device and precision are `accelerate launch`'s."""
+    import torch
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(folder),
+        seed=arguments.seed,
+        report_to=arguments.report_to,
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        num_train_epochs=config.num_train_epochs,
+        max_steps=config.max_steps,
+        per_device_train_batch_size=config.per_device_train_batch_size,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="steps",
+        eval_steps=config.save_steps,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=config.logging_steps,
+        load_best_model_at_end=True,
+        metric_for_best_model="selection_loss",
+        greater_is_better=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def supervise(folder: Path, options: Any, config: SupervisedConfig, train: list[Any], validation: list[Any]) -> Any:
+    """The agent of the lowest selection loss on `validation`, from the last checkpoint in `folder` on."""
+    from transformers import set_seed
+
+    from dialogue.supervised import SupervisedTrainer, Views, build, collate
+    from textadv.training import last_checkpoint
+
+    set_seed(options.seed)
+    agent = build(config, train)
+    trainer = SupervisedTrainer(
+        model=agent,
+        args=options,
+        train_dataset=Views(agent.vocabulary, train),
+        eval_dataset=Views(agent.vocabulary, validation),
+        data_collator=collate,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+
+
+def reinforce(
+    folder: Path,
+    options: Any,
+    agents: tuple[Any, Any],
+    config: ReinforceConfig,
+    train: list[Any],
+    validation: list[Any],
+) -> Any:
+    """The agent of the most points on validation scenarios, from the last checkpoint in `folder` on."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.utils import set_seed
+    from tqdm import tqdm
+
+    from dialogue.agent import load_agent
+    from dialogue.reinforce import Reinforcement
+    from dialogue.supervised import Views
+
+    set_seed(options.seed)
+    log_with = [one for one in options.report_to if one != "none"]
+    spare = DistributedDataParallelKwargs(find_unused_parameters=True)  # the policy gradient leaves out the decision
+    accelerator = Accelerator(log_with=log_with or None, project_dir=folder, kwargs_handlers=[spare])
+    if log_with:
+        accelerator.init_trackers("train_negotiator")
+    training = Reinforcement(
+        *agents,
+        config,
+        accelerator=accelerator,
+        views=Views(agents[0].vocabulary, train),
+        scenarios=list(dict.fromkeys(one.scenario for one in train)),
+        validation=list(dict.fromkeys(one.scenario for one in validation)),
+        seed=options.seed,
+    )
+    with tqdm(total=training.steps, unit="step", disable=not accelerator.is_main_process) as bar:
+
+        def on_step(told: dict[str, float]) -> None:
+            bar.update(training.progress.step - bar.n)
+            bar.set_postfix(best=training.progress.best, **told)
+            accelerator.log(told, step=training.progress.step)
+
+        training.run(folder, on_step)
+    accelerator.end_training()
+    return load_agent(str(folder / "best"))
+
+
+def score(agent: Any, dialogues: list[Any]) -> dict[str, dict]:
+    """How well it speaks and decides as people do."""
+    from dialogue.supervised import Views
+    from dialogue.supervised import score as scored
+
+    return estimated(scored(agent, Views(agent.vocabulary, dialogues)))
+
+
+def played(agent: Any, partner: Any, dialogues: list[Any], seed: int) -> dict[str, dict]:
+    """What it wins from its partner, once at each table of the dialogues."""
+    from dialogue.selfplay import Table, selfplay
+    from dialogue.summary import measures
+
+    tables = [Table(i, scenario) for i, scenario in enumerate(dict.fromkeys(one.scenario for one in dialogues))]
+    return estimated(measures([asdict(one) for one in selfplay((agent, partner.cpu()), tables, seed=seed)]))
+
+
+def estimated(found: dict[str, Any]) -> dict[str, dict]:
+    """Values by name as estimates."""
+    return {name: one if isinstance(one, dict) else estimate(one) for name, one in found.items()}
+
+
+def save(folder: Path, agent: Any, stage: StageConfig, corpus: CorpusConfig, scores: dict[str, Any]) -> None:
+    """Agent, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
+    from dialogue.card import model_card
+
+    agent.save_pretrained(folder)
+    name = corpus.dataset_name or "dialogue-simulator"
+    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
+    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    card = model_card(agent, stage=stage.stage, dataset=name, split=corpus.split, scores=scores, command=command)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_json(folder / "results.json", scores)
+
+
+if __name__ == "__main__":
+    configs = (TrainArguments, StageConfig, AgentsConfig, CorpusConfig, SupervisedConfig, ReinforceConfig)
+    launch(main, *configs, mistakes=(BadInput,), description=__doc__)
