@@ -1,0 +1,108 @@
+"""Training a negotiation agent in both stages: what the folder holds, resume, and what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from dialogue.agent import NegotiationAgent
+from dialogue.simulator import corpus
+
+SIZES = "--embedding_size 8 --context_size 4 --hidden_size 8 --selection_size 8 --rarest 0".split()
+SHORT = [*SIZES, *"--max_samples 60 --max_steps 6 --save_steps 3 --logging_steps 3".split()]
+RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 6".split()
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory):
+    """A folder with a hardly trained agent, made as a user would."""
+    folder = tmp_path_factory.mktemp("agents") / "sv"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = [sys.executable, f"{root}/scripts/train_negotiator.py", "--output_dir", str(folder), *SHORT]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_supervised_agent_is_ready_for_use(supervised):
+    results = json.loads((supervised / "results.json").read_text())
+    assert set(results) == {"perplexity", "selection_perplexity", "exact_selection"}
+    assert 1 < results["perplexity"]["value"] < 62 and results["exact_selection"]["n"] > 500
+    agent = NegotiationAgent.from_pretrained(supervised)
+    assert agent.config.hidden_size == 8 and "hat" in agent.vocabulary
+    assert AutoTokenizer.from_pretrained(supervised).convert_ids_to_tokens([0, 2]) == ["<eos>", "<selection>"]
+    card = (supervised / "README.md").read_text()
+    assert "# A negotiation agent, supervised" in card and "model-index" in card and "train_negotiator.py" in card
+
+
+def test_the_same_command_again_is_finished_and_another_is_refused(supervised, run_here):
+    before = (supervised / "model.safetensors").read_bytes()
+    again = run_here("train_negotiator.py", "--output_dir", str(supervised), *SHORT)
+    assert again.returncode == 0 and "already finished" in again.stdout and "perplexity" in again.stdout
+    other = run_here("train_negotiator.py", "--output_dir", str(supervised), *SHORT, "--dropout", "0.1")
+    assert other.returncode == 2 and "dropout 0.5 there, 0.1 here" in other.stderr.splitlines()[-1]
+    assert (supervised / "model.safetensors").read_bytes() == before
+
+
+def test_reinforcement(supervised, tmp_path, run_here):
+    options = ["--model_name_or_path", str(supervised), "--max_samples", "60", *RL]
+    folder = tmp_path / "rl"
+    done = run_here("train_negotiator.py", "--output_dir", str(folder), *options)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "results.json").read_text())
+    assert {"agreement", "score", "partner_score", "perplexity", "distinct_utterances"} <= set(results)
+    assert results["score"]["n"] == len({view.scenario for view in corpus("test")})
+    assert 0 <= results["score"]["value"] <= 10
+    assert "# A negotiation agent, reinforce" in (folder / "README.md").read_text()
+    agents = [NegotiationAgent.from_pretrained(one) for one in (supervised, folder)]
+    assert agents[0].vocabulary == agents[1].vocabulary
+    assert not torch.equal(agents[0].embedding.weight, agents[1].embedding.weight) or (folder / "best").exists()
+
+
+@pytest.mark.parametrize("stage", ["supervised", "reinforce"])
+def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_here):
+    """`kill -9` in the middle, then the same command: the weights of an uninterrupted run, bit by bit."""
+    options = [*SHORT, "--max_steps", "12"] if stage == "supervised" else ["--max_samples", "60", *RL]
+    options += ["--model_name_or_path", str(supervised)] if stage == "reinforce" else []
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run_here("train_negotiator.py", "--output_dir", str(whole), *options).returncode == 0
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = [sys.executable, f"{root}/scripts/train_negotiator.py", "--output_dir", str(cut), *options]
+    process = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    mark = "checkpoint-*/trainer_state.json" if stage == "supervised" else "checkpoint-*/state.json"
+    deadline = time.monotonic() + 200
+    while not list(cut.glob(mark)) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(cut.glob(mark)), "killed after a checkpoint"
+    (cut / "results.json").unlink(missing_ok=True)  # it may have been quicker than we
+    done = run_here("train_negotiator.py", "--output_dir", str(cut), *options)
+    assert done.returncode == 0, done.stderr
+    assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (cut, whole))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--model_name_or_path", "x"], "add --stage reinforce"),
+        (["--split", "train"], "is what is learnt from"),
+        (["--split", "dev"], "no split 'dev' in the embedded data set"),
+        (["--dropout", "1"], "--dropout must be at least 0 and below 1"),
+        (["--dataset_name", "./nowhere"], "is no file or folder"),
+        (["--stage", "reinforce", "--model_name_or_path", "./nowhere"], "no negotiation agent that can be loaded"),
+    ],
+)
+def test_mistakes_get_one_line(options, told, run_here):
+    done = run_here("train_negotiator.py", *options)
+    assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
