@@ -121,4 +121,4 @@ def _card(record: Record) -> dict[str, Any]:
     items = [
         {"name": name, **dict(zip(names, numbers, strict=True))} for name, *numbers in zip(ITEMS, *columns, strict=True)
     ]
-    return {"record": record, "turns": turns, "items": items}
+    return {"record": record, "turns": turns, "table": items}
