@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from hub import LocalHub
+from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from dialogue.agent import NegotiationAgent
 from dialogue.simulator import corpus
 
+ROOT = Path(__file__).parents[2]
 SIZES = "--embedding_size 8 --context_size 4 --hidden_size 8 --selection_size 8 --rarest 0".split()
 SHORT = [*SIZES, *"--max_samples 60 --max_steps 6 --save_steps 3 --logging_steps 3".split()]
 RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 6".split()
@@ -23,9 +27,10 @@ RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 -
 def supervised(tmp_path_factory):
     """A folder with a hardly trained agent, made as a user would."""
     folder = tmp_path_factory.mktemp("agents") / "sv"
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, f"{root}/scripts/train_negotiator.py", "--output_dir", str(folder), *SHORT]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(ROOT / "scripts" / "train_negotiator.py"), "--output_dir", str(folder), *SHORT]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -50,6 +55,39 @@ def test_the_same_command_again_is_finished_and_another_is_refused(supervised, r
     assert (supervised / "model.safetensors").read_bytes() == before
 
 
+def test_published_and_loaded_back_bit_equal(supervised, tmp_path, run_script):
+    """The finished folder is pushed with its card; another process loads the agent by its id."""
+    load = "import sys; from dialogue.agent import load_agent; load_agent('me/negotiator').save_pretrained(sys.argv[1])"
+    publish = ["--output_dir", str(supervised), *SHORT, "--push_to_hub", "--hub_model_id", "me/negotiator"]
+    with LocalHub() as hub:
+        env = hub.environment(tmp_path / "home")
+        done = run_script("train_negotiator.py", *publish, env=env)
+        assert done.returncode == 0, done.stderr
+        assert f"published: {hub.url}/me/negotiator" in done.stdout
+        loaded = subprocess.run(
+            [sys.executable, "-c", load, tmp_path / "loaded"],
+            env=os.environ | env | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert loaded.returncode == 0, loaded.stderr
+        files = hub.files("models/me/negotiator")
+    weights = [load_file(folder / "model.safetensors") for folder in (supervised, tmp_path / "loaded")]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert files["README.md"] == (supervised / "README.md").read_bytes() and "tokenizer.json" in files
+    assert "manifest.json" not in files and not any("checkpoint" in path for path in files)
+
+
+def test_a_push_without_network_says_so_and_loses_nothing(supervised, run_script):
+    env = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_of_a_test"}
+    done = run_script("train_negotiator.py", "--output_dir", str(supervised), *SHORT, "--push_to_hub", env=env)
+    assert done.returncode == 2 and (supervised / "model.safetensors").exists()
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("train_negotiator.py: error: sv can't be published") and "hf_of_a_test" not in last
+    assert "HF_TOKEN and the network" in last
+
+
 def test_reinforcement(supervised, tmp_path, run_here):
     options = ["--model_name_or_path", str(supervised), "--max_samples", "60", *RL]
     folder = tmp_path / "rl"
@@ -72,10 +110,9 @@ def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_h
     options += ["--model_name_or_path", str(supervised)] if stage == "reinforce" else []
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run_here("train_negotiator.py", "--output_dir", str(whole), *options).returncode == 0
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, f"{root}/scripts/train_negotiator.py", "--output_dir", str(cut), *options]
+    command = [sys.executable, str(ROOT / "scripts" / "train_negotiator.py"), "--output_dir", str(cut), *options]
     process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     mark = "checkpoint-*/trainer_state.json" if stage == "supervised" else "checkpoint-*/state.json"
     deadline = time.monotonic() + 200
