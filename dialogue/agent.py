@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,12 +24,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils.generic import ModelOutput
 
-from dialogue.configs import BadInput
 from dialogue.domain import MOST, NO_DEAL, SHARES, WORTH, Scenario, shares, tables
 from dialogue.types import EOS, MARKS, PAD, SELECTION, THEM, UNK, YOU, Utterances
 from textadv.noise import uniform
 
-EMBEDDED = Path(__file__).parent / "embedded"  # made by scripts/train_negotiator.py
 IGNORED = -100  # a label that doesn't count: transformers' convention
 OUTCOMES = MOST + 2  # of a head: 0 to 4 items, no agreement
 NOTHING_AGREED = MOST + 1
@@ -313,29 +310,6 @@ class NegotiationAgent(PreTrainedModel):
         """Weights, config, and the tokenizer beside them."""
         super().save_pretrained(save_directory, **kwargs)
         self.tokenizer().save_pretrained(save_directory)
-
-
-def load_agent(name: str | None) -> NegotiationAgent:
-    """An agent by Hub id or folder; None is the embedded SV agent.
-
-    Raises:
-        BadInput: nothing there, no network, or another model.
-    """
-    name = str(EMBEDDED / "sv") if name is None else name
-    try:
-        config = AutoConfig.from_pretrained(name)
-        if not isinstance(config, NegotiationConfig):
-            raise BadInput(
-                f"{name} is a {config.model_type} and no negotiation agent; scripts/train_negotiator.py makes one"
-            )
-        return NegotiationAgent.from_pretrained(name, dtype=torch.float32).eval()
-    except (OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(
-            f"{name} has no negotiation agent that can be loaded; give a folder of scripts/train_negotiator.py, or a "
-            "Hub id and a network"
-        ) from error
 
 
 def word_losses(logits: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:

@@ -72,6 +72,15 @@ class ChatAgent:
         self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer
         self.temperature, self.max_new_tokens = temperature, max_new_tokens
 
+    def to(self, device: torch.device | str) -> ChatAgent:
+        """Moves the model."""
+        self.model.to(device)
+        return self
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The model's."""
+        return self.model.state_dict()
+
     def begin(self, scenarios: Sequence[Scenario], seeds: Tensor) -> ChatTalk:
         rules = [[{"role": "system", "content": _rules(scenario)}] for scenario in scenarios]
         return ChatTalk(rules, tables(scenarios)[0], seeds, [0] * len(scenarios))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 from dialogue.configs import BadInput
 from dialogue.domain import NO_DEAL, SHARES, Scenario, Triple
@@ -25,7 +25,6 @@ from dialogue.types import EOS, SELECTION
 
 Read = TypeVar("Read")
 Outcome = Literal["deal", "no_agreement", "disagree", "disconnect"]
-Split = Literal["train", "validation", "test"]
 
 ON_THE_HUB = ("mikelewis0/deal_or_no_dialog", "deal_or_no_dialog")
 ORIGINAL = "https://raw.githubusercontent.com/facebookresearch/end-to-end-negotiator/bbb93bbf00f69fced75d5c0d22e855bda07c9b78/src/data/negotiate/"
@@ -50,7 +49,7 @@ class Dialogue:
     choice: int | None
 
 
-def load_dialogues(name: str | None, split: Split) -> list[Dialogue]:
+def load_dialogues(name: str | None, split: str) -> list[Dialogue]:
     """All views of a split, in order; `name` as `CorpusConfig.dataset_name`.
 
     Raises:
@@ -80,7 +79,7 @@ def load_scenarios(name: str, split: str) -> list[Scenario]:
     if (lines := _text(name, split)) is None:
         pairs = list(zip(_column(name, split, "input"), _column(name, split, "partner_input"), strict=True))
     elif lines and LINE.fullmatch(lines[0].strip()):
-        return [dialogue.scenario for dialogue in load_dialogues(name, cast(Split, split))]
+        return [dialogue.scenario for dialogue in load_dialogues(name, split)]
     else:
         if len(lines) % 2:
             raise BadInput(f"{split} of {name} has {len(lines)} lines; two of them must make a scenario")

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from dialogue.agent import NegotiationAgent, Talk
+from dialogue.chat_agent import ChatAgent
 from dialogue.configs import ReinforceConfig
 from dialogue.domain import Scenario
 from dialogue.selfplay import Played, Table, play
@@ -128,7 +129,7 @@ class Reinforcement:
     def __init__(
         self,
         agent: NegotiationAgent,
-        partner: NegotiationAgent,
+        partner: NegotiationAgent | ChatAgent,
         config: ReinforceConfig,
         *,
         accelerator: Any,
@@ -139,7 +140,7 @@ class Reinforcement:
     ) -> None:
         self.config, self.accelerator, self.seed = settled(config), accelerator, seed
         self.views, self.scenarios, self.validation = views, scenarios, validation
-        self.partner = partner.to(accelerator.device).eval()
+        self.partner = partner.to(accelerator.device)
         policy = self._optimizer(agent, self.config.rl_learning_rate)
         supervised = self._optimizer(agent, self.config.supervised_learning_rate)
         self.model, self.policy, self.supervised = accelerator.prepare(agent, policy, supervised)

@@ -35,8 +35,8 @@ def main(arguments: ChatArguments) -> None:
     """One negotiation."""
     import torch
 
-    from dialogue.agent import load_agent
     from dialogue.domain import all_scenarios
+    from dialogue.loading import load_agent
     from dialogue.types import SELECTION, Utterances
 
     agent = load_agent(arguments.model_name_or_path)

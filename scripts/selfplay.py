@@ -59,9 +59,10 @@ def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) 
 
 def load_agents(named: AgentsConfig) -> tuple[Any, Any]:
     """The agent and its partner."""
-    from dialogue.agent import load_agent
+    from dialogue.loading import load_negotiator
 
-    return load_agent(named.model_name_or_path), load_agent(named.partner_name_or_path or named.model_name_or_path)
+    names = named.model_name_or_path, named.partner_name_or_path or named.model_name_or_path
+    return load_negotiator(names[0]), load_negotiator(names[1])
 
 
 def agents_fingerprint(agents: tuple[Any, Any]) -> dict[str, str]:

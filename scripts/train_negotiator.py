@@ -24,7 +24,7 @@ from typing import Any
 
 from _estimates import estimate, print_table
 from _run import launch, writable_folder, write_json
-from selfplay import agents_fingerprint, load_agents
+from selfplay import agents_fingerprint
 from train_seq2seq import TrainArguments, begin, push
 
 from dialogue.configs import AgentsConfig, BadInput, CorpusConfig, ReinforceConfig, StageConfig, SupervisedConfig
@@ -118,6 +118,14 @@ def supervise(folder: Path, options: Any, config: SupervisedConfig, train: list[
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
 
 
+def load_agents(named: AgentsConfig) -> tuple[Any, Any]:
+    """The one that learns, and its partner."""
+    from dialogue.loading import load_agent, load_negotiator
+
+    partner = named.partner_name_or_path or named.model_name_or_path
+    return load_agent(named.model_name_or_path), load_negotiator(partner)
+
+
 def reinforce(
     folder: Path,
     options: Any,
@@ -131,7 +139,7 @@ def reinforce(
     from accelerate.utils import set_seed
     from tqdm import tqdm
 
-    from dialogue.agent import load_agent
+    from dialogue.loading import load_agent
     from dialogue.reinforce import Reinforcement
     from dialogue.supervised import Views
 
@@ -154,7 +162,7 @@ def reinforce(
 
         def on_step(told: dict[str, float]) -> None:
             bar.update(training.progress.step - bar.n)
-            bar.set_postfix(best=training.progress.best, **told)
+            bar.set_postfix({"best": training.progress.best, **told})
             accelerator.log(told, step=training.progress.step)
 
         training.run(folder, on_step)

@@ -67,7 +67,7 @@ def test_tables_of_a_file_and_who_starts(agents, tmp_path, run_here):
         ("--max_turns 0", "--max_turns must be at least 1"),
         ("--max_samples 0", "zero samples"),
         ("--model_name_or_path {one} --scenarios ./nowhere", "is no file or folder"),
-        ("--model_name_or_path {victim}", "is a marian and no negotiation agent"),
+        ("--model_name_or_path {victim}", "is a marian and no negotiation agent, nor a chat model"),
     ],
 )
 def test_mistakes_get_one_line(options, told, agents, run_here):

@@ -57,7 +57,9 @@ def test_the_same_command_again_is_finished_and_another_is_refused(supervised, r
 
 def test_published_and_loaded_back_bit_equal(supervised, tmp_path, run_script):
     """The finished folder is pushed with its card; another process loads the agent by its id."""
-    load = "import sys; from dialogue.agent import load_agent; load_agent('me/negotiator').save_pretrained(sys.argv[1])"
+    load = (
+        "import sys; from dialogue.loading import load_agent; load_agent('me/negotiator').save_pretrained(sys.argv[1])"
+    )
     publish = ["--output_dir", str(supervised), *SHORT, "--push_to_hub", "--hub_model_id", "me/negotiator"]
     with LocalHub() as hub:
         env = hub.environment(tmp_path / "home")
