@@ -232,7 +232,7 @@ class NegotiationAgent(PreTrainedModel):
 
     @torch.no_grad()
     def read(self, talk: Talk, rows: Tensor, said: Utterances, *, own: bool = False) -> None:
-        said = said.within(self.vocabulary)
+        rows, said = rows.to(self.device), said.within(self.vocabulary).to(self.device)
         mark = said.ids.new_full((len(rows), 1), self.vocabulary.index(YOU if own else THEM))
         ids, lengths = torch.cat([mark, said.ids], dim=1), said.lengths + 1
         beside = talk.context[rows, None].expand(-1, ids.shape[1], -1)
@@ -247,6 +247,7 @@ class NegotiationAgent(PreTrainedModel):
     def write(self, talk: Talk, rows: Tensor) -> Utterances:
         """Word by word until `<eos>` or `<selection>`, sampled at the temperature of the config."""
         end, selection = MARKS.index(EOS), MARKS.index(SELECTION)
+        rows = rows.to(self.device)
         mark = rows.new_full((len(rows),), self.vocabulary.index(YOU))
         state, context = self._step(mark, talk.state[rows], talk.context[rows]), talk.context[rows]
         ids = rows.new_full((len(rows), self.config.max_words + 1), MARKS.index(PAD))
@@ -276,6 +277,7 @@ class NegotiationAgent(PreTrainedModel):
     @torch.no_grad()
     def choice_scores(self, talk: Talk, rows: Tensor) -> Tensor:
         """(n, C) the logarithm, up to a constant, of (3.6): each choice's product of probabilities; -inf if illegal."""
+        rows = rows.to(self.device)
         lengths = talk.lengths[rows]
         words, context = talk.words[rows, : int(lengths.max())], talk.context[rows]
         embedded = self.embedding(words)

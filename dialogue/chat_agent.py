@@ -8,7 +8,6 @@ that a dialogue doesn't depend on the others of its batch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from transformers import LogitsProcessor
 
 from dialogue.configs import BadInput
 from dialogue.domain import CHOICES, ITEMS, NO_DEAL, SHARES, Scenario, legal, tables
-from dialogue.types import EOS, MARKS, SELECTION, Utterances
+from dialogue.types import EOS, MARKS, SELECTION, Utterances, as_utterance
 from textadv.noise import gumbel
 
 RULES = """You and a partner divide {table} by chat. To you, {values}. Your partner values them otherwise, and you don't
@@ -27,7 +26,6 @@ know how. In the end each of you says what he takes; unless that divides the tab
 many points as you can. Answer in one short sentence, in lower case. Once you two have agreed, or can't, answer only
 {selection}."""
 QUESTION = "The talk is over. What do you take?"
-WORD = re.compile(r"<\w+>|[\w']+|[^\w\s]")
 AT_ONCE = 64  # answers that are scored together
 
 
@@ -110,7 +108,7 @@ class ChatAgent:
             logits_processor=processors,
         )
         answers = self.tokenizer.batch_decode(found[:, start:], skip_special_tokens=True)
-        texts = [_as_utterance(answer) for answer in answers]
+        texts = [as_utterance(answer) for answer in answers]
         for row, text in zip(numbers, texts, strict=True):
             self._remember(talk, row, text, own=True)
         words = {word for text in texts for word in text.split()}
@@ -186,12 +184,3 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _answer(choice: int) -> str:
     return "no deal" if choice == NO_DEAL else f"i take {_listed(SHARES[choice])}"
-
-
-def _as_utterance(answer: str) -> str:
-    """The first line of an answer in the corpus's form: lower-cased words, its end behind them."""
-    if SELECTION in answer:
-        return SELECTION
-    lines = answer.strip().splitlines()
-    words = WORD.findall(lines[0].lower()) if lines else []
-    return " ".join([*(word for word in words if not word.startswith("<")), EOS])

@@ -35,7 +35,8 @@ class AgentsConfig:
     """An agent, and the one on the other side of the table."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Hub id or folder of a negotiation agent; default: the embedded one"}
+        default=None,
+        metadata={"help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it"},
     )
     partner_name_or_path: str | None = field(
         default=None, metadata={"help": "Hub id or folder of its partner; default: the agent itself"}

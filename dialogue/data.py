@@ -88,20 +88,16 @@ def load_scenarios(name: str, split: str) -> list[Scenario]:
 
 
 def _text(name: str, split: str) -> list[str] | None:
-    """The lines of the original text of a split, None where the data are no text. Blank ones at the end don't count."""
+    """The lines of the original text of a split, None where the data are no text."""
     path = Path(name).expanduser()
     if name in ON_THE_HUB:
-        lines = _download(split)
-    elif path.is_dir() and any((path / file).exists() for file in FILES.values()):
-        if split not in FILES or not (path / FILES[split]).exists():
-            there = ", ".join(one for one, file in FILES.items() if (path / file).exists())
-            raise BadInput(f"no split {split!r} in {name}; there are {there}")
-        lines = _column(str(path / FILES[split]), split, "text")
-    elif path.suffix == ".txt":
-        lines = _column(name, split, "text")
-    else:
+        return _download(split)
+    there = [one for one, file in FILES.items() if (path / file).exists()]
+    if path.suffix != ".txt" and not there:
         return None
-    return lines
+    if there and split not in there:
+        raise BadInput(f"no split {split!r} in {name}; there are {', '.join(there)}")
+    return _column(str(path / FILES[split]) if there else name, split, "text")
 
 
 def _download(split: str) -> list[str]:

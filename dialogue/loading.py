@@ -1,8 +1,7 @@
-"""Agents by name: the embedded ones, folders, the Hub."""
+"""Agents by name: folders and the Hub."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,22 +11,19 @@ from dialogue.agent import NegotiationAgent, NegotiationConfig
 from dialogue.chat_agent import ChatAgent
 from dialogue.configs import BadInput
 
-EMBEDDED = Path(__file__).parent / "embedded"  # made by scripts/train_negotiator.py
-NAMES = ("sv", "rl")  # of the embedded agents
-
 
 def load_agent(name: str | None) -> NegotiationAgent:
-    """A `NegotiationAgent` by Hub id or folder; "sv" (None is that) and "rl" are the embedded ones.
+    """A `NegotiationAgent` by Hub id or folder.
 
     Raises:
-        BadInput: nothing there, no network, or another model.
+        BadInput: no name, nothing there, no network, or another model.
     """
     config = _config(name)
     if not isinstance(config, NegotiationConfig):
         raise BadInput(
             f"{name} is a {config.model_type} and no negotiation agent; scripts/train_negotiator.py makes one"
         )
-    return _loaded(lambda: NegotiationAgent.from_pretrained(_place(name), dtype=torch.float32).eval(), name)
+    return _loaded(NegotiationAgent, config.name_or_path, dtype=torch.float32).eval()
 
 
 def load_negotiator(name: str | None) -> NegotiationAgent | ChatAgent:
@@ -41,23 +37,19 @@ def load_negotiator(name: str | None) -> NegotiationAgent | ChatAgent:
         return load_agent(name)
     if config.is_encoder_decoder:
         raise BadInput(f"{name} is a {config.model_type} and no negotiation agent, nor a chat model; give either")
-    model = _loaded(lambda: AutoModelForCausalLM.from_pretrained(_place(name), dtype="auto"), name)
-    return ChatAgent(model, _loaded(lambda: AutoTokenizer.from_pretrained(_place(name)), name))
-
-
-def _place(name: str | None) -> str:
-    """Where it is: a folder called as an embedded agent comes first."""
-    name = name or "sv"
-    return str(EMBEDDED / name) if name in NAMES and not Path(name).exists() else name
+    model = _loaded(AutoModelForCausalLM, config.name_or_path, dtype="auto")
+    return ChatAgent(model, _loaded(AutoTokenizer, config.name_or_path))
 
 
 def _config(name: str | None) -> Any:
-    return _loaded(lambda: AutoConfig.from_pretrained(_place(name)), name)
+    if name is None:
+        raise BadInput("which agent? give --model_name_or_path; scripts/train_negotiator.py makes one in minutes")
+    return _loaded(AutoConfig, name)
 
 
-def _loaded(load: Any, name: str | None) -> Any:
+def _loaded(kind: Any, name: str, **options: Any) -> Any:
     try:
-        return load()
+        return kind.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{name} has no negotiation agent that can be loaded; give a folder of scripts/train_negotiator.py, or a "

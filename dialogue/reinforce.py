@@ -24,7 +24,7 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +279,7 @@ class Reinforcement:
         return True
 
 
-@cache
+@lru_cache(8)
 def _order(what: str, seed: int, epoch: int, count: int) -> list[int]:
     """A shuffled order of `count` things."""
     order = list(range(count))

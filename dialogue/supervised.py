@@ -3,7 +3,7 @@
 Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both sides, and the shares where they are known.
 
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the checkpoint of the
-lowest selection loss on the validation split is kept, as there, but the falling rate makes a second phase unnecessary.
+lowest selection loss on the validation split is kept, as there; the falling rate stands for their second phase.
 """
 
 from __future__ import annotations

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from dialogue.domain import Scenario
 
 YOU, THEM, EOS, SELECTION, UNK, PAD = "YOU:", "THEM:", "<eos>", "<selection>", "<unk>", "<pad>"
+WORD = re.compile(r"<\w+>|[\w']+|[^\w\s]")
 MARKS = (EOS, UNK, SELECTION, PAD)  # the first words of every vocabulary, in the original's order
 
 
@@ -60,9 +63,21 @@ class Utterances:
         last = self.ids[torch.arange(len(self.ids), device=self.ids.device), self.lengths - 1]
         return last == self.vocabulary.index(SELECTION)
 
-    def __getitem__(self, rows: Tensor) -> Utterances:
-        """Some of the rows, by number (n,) or by mask."""
-        return Utterances(self.ids[rows], self.lengths[rows], self.vocabulary)
+    def to(self, device: torch.device) -> Utterances:
+        """The same on a device."""
+        return Utterances(self.ids.to(device), self.lengths.to(device), self.vocabulary)
+
+
+def as_utterance(sentence: str) -> str:
+    """The first line of a sentence in the corpus's form: words in lower case, punctuation apart, `<eos>` behind them.
+
+    What holds `<selection>` is that alone; other words in angle brackets, which could be marks, are left out.
+    """
+    if SELECTION in sentence:
+        return SELECTION
+    lines = sentence.strip().splitlines()
+    words = WORD.findall(lines[0].lower()) if lines else []
+    return " ".join([*(word for word in words if not word.startswith("<")), EOS])
 
 
 class Agent(Protocol):

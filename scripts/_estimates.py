@@ -21,6 +21,11 @@ def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
     return {"value": value, "low": float(low), "high": float(high), "n": n}
 
 
+def estimates(found: dict[str, Any]) -> dict[str, dict]:
+    """Values by name as estimates; what is one already stays."""
+    return {name: one if isinstance(one, dict) else estimate(one) for name, one in found.items()}
+
+
 def print_table(summary: dict[str, dict]) -> None:
     """Estimates by name, a line each."""
     print(f"{'measure':<24}{'value':>10}{'95 % interval':>24}{'n':>8}")

@@ -21,7 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Literal
 
-from _estimates import estimate, print_table
+from _estimates import estimates, print_table
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
@@ -235,7 +235,7 @@ class Run(AbstractContextManager):
             records = self._settle()
             if len(records) < sum(map(len, self._cut)):
                 raise ValueError("finish was called before all batches had their records")
-            summary = {name: one if isinstance(one, dict) else estimate(one) for name, one in measures(records).items()}
+            summary = estimates(measures(records))
             seconds = math.fsum(record["seconds"] for record in records)
             speed = {"seconds": seconds, "examples_per_second": len(records) / seconds if seconds else None}
             write_json(self.folder / "results.json", summary | speed)

@@ -1,6 +1,6 @@
 """Negotiate with an agent yourself, in the terminal.
 
-    python scripts/chat_negotiator.py
+    python scripts/chat_negotiator.py --model_name_or_path runs/rl
     python scripts/chat_negotiator.py --model_name_or_path runs/rl --seed 7
 
 You see the table, what each item is worth to you, and after each turn what the agent is inclined to take. Say anything;
@@ -17,15 +17,14 @@ from _run import launch
 
 from dialogue.configs import BadInput
 
-WORD = re.compile(r"[\w']+|[^\w\s]")
-
 
 @dataclass(frozen=True)
 class ChatArguments:
     """Who sits where."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Hub id or folder of a negotiation agent; default: the embedded one"}
+        default=None,
+        metadata={"help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it"},
     )
     seed: int | None = field(default=None, metadata={"help": "of the table and the agent's words; default: a new one"})
     inclination: bool = field(default=True, metadata={"help": "show what the agent is inclined to take"})
@@ -37,7 +36,7 @@ def main(arguments: ChatArguments) -> None:
 
     from dialogue.domain import all_scenarios
     from dialogue.loading import load_agent
-    from dialogue.types import SELECTION, Utterances
+    from dialogue.types import SELECTION, Utterances, as_utterance
 
     agent = load_agent(arguments.model_name_or_path)
     rng = random.Random(arguments.seed)
@@ -51,12 +50,8 @@ def main(arguments: ChatArguments) -> None:
             said = ask("you:   ")
             if said == "/quit":
                 return
-            text = SELECTION if said == "/deal" else " ".join([*WORD.findall(said.lower()), "<eos>"])
-            agent.read(
-                talk,
-                row,
-                Utterances.of([text], (*agent.vocabulary, *sorted(set(text.split()) - set(agent.vocabulary)))),
-            )
+            text = as_utterance(SELECTION if said == "/deal" else said)
+            agent.read(talk, row, Utterances.of([text], agent.vocabulary))
             over = text == SELECTION
         else:
             utterance = agent.write(talk, row)
@@ -64,7 +59,7 @@ def main(arguments: ChatArguments) -> None:
             [text] = utterance.texts()
             print("agent:", text.replace("<eos>", "").replace(SELECTION, "(ends the talk)"))
         if arguments.inclination:
-            print("       [" + inclination(agent, talk, row, scenario) + "]")
+            print("       [" + inclination(agent, talk, row) + "]")
         if over:
             break
         yours = not yours
@@ -80,7 +75,7 @@ def show_table(scenario: Any) -> None:
         print(f"{item:8}{count:>6}{value:>14}")
 
 
-def inclination(agent: Any, talk: Any, row: Any, scenario: Any) -> str:
+def inclination(agent: Any, talk: Any, row: Any) -> str:
     """The likeliest thing that the agent would take now, and how sure it is."""
     probability = agent.choice_scores(talk, row)[0].softmax(0)
     choice = int(probability.argmax())

@@ -1,10 +1,10 @@
 """Two negotiation agents at many tables: who gets how much, how often they agree, and every word that was said.
 
-The embedded agents, the one that learnt to win against the one that speaks as people do:
+An agent against itself, at 2,000 of all 5,295 tables:
 
-    accelerate launch scripts/selfplay.py --model_name_or_path rl --max_samples 2000
+    accelerate launch scripts/selfplay.py --model_name_or_path runs/sv --max_samples 2000
 
-Agents of the Hub or of local folders, at the tables of the original's self-play:
+Two agents of the Hub or of local folders, at the tables of the original's self-play:
 
     accelerate launch scripts/selfplay.py --model_name_or_path runs/rl --partner_name_or_path runs/sv \\
         --scenarios mikelewis0/deal_or_no_dialog --scenario_split selfplay --max_samples 2000

@@ -2,8 +2,8 @@
 
 On the simulator's dialogues, by default: offline, a few minutes of one CPU core each:
 
-    python scripts/train_negotiator.py
-    python scripts/train_negotiator.py --stage reinforce
+    python scripts/train_negotiator.py --output_dir runs/sv
+    python scripts/train_negotiator.py --output_dir runs/rl --stage reinforce --model_name_or_path runs/sv
 
 On Deal or No Deal, of the Hub or in a local folder; the second agent learns to win from the first one:
 
@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from _estimates import estimate, print_table
+from _estimates import estimates, print_table
 from _run import launch, writable_folder, write_json
 from selfplay import agents_fingerprint
 from train_seq2seq import TrainArguments, begin, push
@@ -175,7 +175,7 @@ def score(agent: Any, dialogues: list[Any]) -> dict[str, dict]:
     from dialogue.supervised import Views
     from dialogue.supervised import score as scored
 
-    return estimated(scored(agent, Views(agent.vocabulary, dialogues)))
+    return estimates(scored(agent, Views(agent.vocabulary, dialogues)))
 
 
 def played(agent: Any, partner: Any, dialogues: list[Any], seed: int) -> dict[str, dict]:
@@ -184,12 +184,7 @@ def played(agent: Any, partner: Any, dialogues: list[Any], seed: int) -> dict[st
     from dialogue.summary import measures
 
     tables = [Table(i, scenario) for i, scenario in enumerate(dict.fromkeys(one.scenario for one in dialogues))]
-    return estimated(measures([asdict(one) for one in selfplay((agent, partner.cpu()), tables, seed=seed)]))
-
-
-def estimated(found: dict[str, Any]) -> dict[str, dict]:
-    """Values by name as estimates."""
-    return {name: one if isinstance(one, dict) else estimate(one) for name, one in found.items()}
+    return estimates(measures([asdict(one) for one in selfplay((agent, partner.cpu()), tables, seed=seed)]))
 
 
 def save(folder: Path, agent: Any, stage: StageConfig, corpus: CorpusConfig, scores: dict[str, Any]) -> None:

@@ -178,7 +178,6 @@ def test_words_of_another_vocabulary(agent):
     said = Utterances.of(["deal whatever hat <eos>", "<selection>"], other)
     assert said.within(tuple(WORDS)).texts() == ["deal <unk> hat <eos>", "<selection>"]
     assert said.ends_talk().tolist() == [False, True]
-    assert said[torch.tensor([1])].texts() == ["<selection>"]
 
 
 def test_saved_and_loaded_bit_equal(agent, tmp_path):

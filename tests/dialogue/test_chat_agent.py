@@ -6,11 +6,11 @@ from negotiators import tiny_agent
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dialogue.chat_agent import ChatAgent, GumbelNoise, _answer, _as_utterance
+from dialogue.chat_agent import ChatAgent, GumbelNoise, _answer
 from dialogue.configs import BadInput
 from dialogue.domain import NO_DEAL, SHARES, Scenario, legal
 from dialogue.selfplay import Table, selfplay
-from dialogue.types import Utterances
+from dialogue.types import Utterances, as_utterance
 
 TEMPLATE = (
     "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}\n{% endfor %}"
@@ -95,9 +95,9 @@ def test_the_decision_is_the_likeliest_wording(agent):
 
 
 def test_utterances_in_the_corpus_form():
-    assert _as_utterance("I'd like the Books, please!\nThanks") == "i'd like the books , please ! <eos>"
-    assert _as_utterance("  deal <selection>") == "<selection>"
-    assert _as_utterance("\n") == "<eos>"
+    assert as_utterance("I'd like the Books, please!\nThanks") == "i'd like the books , please ! <eos>"
+    assert as_utterance("  deal <selection>") == "<selection>"
+    assert as_utterance("\n") == "<eos>"
 
 
 def test_it_plays_with_another_kind_of_agent(agent):

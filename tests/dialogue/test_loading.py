@@ -20,7 +20,7 @@ def test_a_folder_and_its_mistakes(tmp_path):
             load(str(EMBEDDED_VICTIM))
 
 
-def test_a_name_of_an_embedded_agent_may_be_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tiny_agent().float().save_pretrained(tmp_path / "rl")
-    assert load_agent("rl").config.hidden_size == 8
+def test_no_name_is_told():
+    for load in (load_agent, load_negotiator):
+        with pytest.raises(BadInput, match="which agent"):
+            load(None)

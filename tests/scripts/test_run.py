@@ -20,6 +20,7 @@ from pathlib import Path
 
 import _run
 import pytest
+from _estimates import estimate
 
 SCRIPTS = Path(_run.__file__).parent
 EXAMPLES, BATCH = 42, 4  # the last batch is short
@@ -175,7 +176,7 @@ def test_a_whole_run(toy, capsys):
     draws = [random.Random(f"5 {row['example_id']}").random() < 0.7 for row in rows]
     assert [row["success"] for row in rows] == draws
     results = json.loads(Path("out/results.json").read_text())
-    assert results["success"] == _run.estimate(draws)
+    assert results["success"] == estimate(draws)
     assert results["distance"]["n"] == sum(draws)
     assert results["none"] == {"value": None, "low": None, "high": None, "n": 0}
     assert results["ready"] == {"value": 1.5, "low": None, "high": None, "n": 2}
@@ -466,35 +467,6 @@ def test_missing_tensorboard_is_told(monkeypatch):
     monkeypatch.setattr(_run.util, "find_spec", lambda name: None)
     with pytest.raises(_run.RunError, match="pip install tensorboard"):
         _run.RunArguments(report_to="tensorboard")
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 5), (5, 5), (1, 1), (37, 42), (894, 1000)])
-def test_estimate_of_booleans_is_wilson_s(successes, n):
-    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z = 1.959964, the normal 97.5 % quantile."""
-    z, p = 1.959963984540054, successes / n
-    centre, scale = p + z * z / (2 * n), 1 + z * z / n
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    expected = {"value": p, "low": (centre - half) / scale, "high": (centre + half) / scale, "n": n}
-    assert _run.estimate([True] * successes + [False] * (n - successes)) == pytest.approx(expected, abs=1e-12)
-
-
-def test_estimate_of_numbers_is_student_s():
-    """1 to 5: mean 3, variance 10/4 = 2.5, standard error √(2.5/5) = 0.707107; t(0.975; 4) = 2.776445."""
-    half = 2.776445105 * 0.7071067812
-    expected = {"value": 3.0, "low": 3 - half, "high": 3 + half, "n": 5}
-    assert _run.estimate([5.0, 1.0, 4.0, 2.0, 3.0]) == pytest.approx(expected, abs=1e-8)
-    # 0 and 1 as numbers: mean 1/2, standard error 1/2; t(0.975; 1) = tan(0.475 π) = 12.706205
-    assert _run.estimate([0.0, 1])["high"] == pytest.approx(0.5 + 0.5 * math.tan(0.475 * math.pi), abs=1e-8)
-
-
-@pytest.mark.parametrize("values", [[2.5], [2.5, 2.5, 2.5]])
-def test_estimate_without_spread(values):
-    assert _run.estimate(values) == {"value": 2.5, "low": 2.5, "high": 2.5, "n": len(values)}
-
-
-@pytest.mark.parametrize("values", [[], [1.0, math.nan], [1.0, math.inf]])
-def test_estimate_of_the_undefined(values):
-    assert _run.estimate(values) == {"value": None, "low": None, "high": None, "n": len(values)}
 
 
 def test_json_is_strict_and_whole(tmp_path):

@@ -63,6 +63,7 @@ def test_tables_of_a_file_and_who_starts(agents, tmp_path, run_here):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ("", "which agent? give --model_name_or_path"),
         ("--model_name_or_path ./nowhere", "no negotiation agent that can be loaded"),
         ("--max_turns 0", "--max_turns must be at least 1"),
         ("--max_samples 0", "zero samples"),

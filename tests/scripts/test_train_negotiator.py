@@ -102,7 +102,11 @@ def test_reinforcement(supervised, tmp_path, run_here):
     assert "# A negotiation agent, reinforce" in (folder / "README.md").read_text()
     agents = [NegotiationAgent.from_pretrained(one) for one in (supervised, folder)]
     assert agents[0].vocabulary == agents[1].vocabulary
-    assert not torch.equal(agents[0].embedding.weight, agents[1].embedding.weight) or (folder / "best").exists()
+    best, last = (load_file(next(folder.glob(f"{name}/model.safetensors"))) for name in ("best", "checkpoint-4"))
+    kept = agents[1].state_dict()
+    assert all(torch.equal(best[name], kept[name]) for name in kept), "the best on validation"
+    assert not torch.equal(last["embedding.weight"], agents[0].embedding.weight), "something was learnt"
+    assert not torch.equal(last["heads.weight"], agents[0].heads.weight), "from the corpus too"
 
 
 @pytest.mark.parametrize("stage", ["supervised", "reinforce"])
