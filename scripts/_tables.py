@@ -65,7 +65,7 @@ GOALS = {
 }
 MULTI30K = "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de"
 NEWS = "--source_column document --target_column summary"
-NEWS_VICTIMS = {"headlines-lstm": "LSTM", "headlines-bart": "BART"}
+NEWS_VICTIMS = {"headlines-lstm": ("LSTM", tuple(GOALS)), "headlines-bart": ("BART", ("non_overlapping", "keywords-1"))}
 TRANSFORMER = f"--model_name_or_path runs/multi30k-marian {MULTI30K}"
 LSTM = f"--model_name_or_path runs/multi30k-lstm {MULTI30K}"
 ON_TEXT = "--perplexity_model runs/news-lm --sentiment_model vader"
@@ -152,13 +152,11 @@ HARDENING = {
     ),
     "non_overlapping.none": ("non-overlap: more training", "--goal non_overlapping --adversary none"),
     "keywords-1.seq2sick": ("1 keyword: against Seq2Sick", "--goal keywords"),
-    "keywords-1.random_words": ("1 keyword: against random words", "--goal keywords --adversary random_words"),
-    "keywords-1.none": ("1 keyword: more training", "--goal keywords --adversary none"),
 }
 
 
 def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
-    """One row for each victim and goal, with the paper's figures beside it."""
+    """One row for each goal of a victim, with the paper's figures beside it."""
     return tuple(
         Row(
             f"{name}: {GOALS[goal]}",
@@ -166,8 +164,8 @@ def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
             f"--model_name_or_path runs/{victim} {goal_options(goal)}",
             paper[goal],
         )
-        for victim, name in NEWS_VICTIMS.items()
-        for goal in GOALS
+        for victim, (name, goals) in NEWS_VICTIMS.items()
+        for goal in goals
     )
 
 
@@ -217,7 +215,7 @@ TABLES = (
     Table(
         "textadv",
         "gigaword",
-        f"--dataset_name $TEXTADV_DATA/gigaword_test {NEWS} --max_samples 500 {ON_TEXT}",
+        f"--dataset_name $TEXTADV_DATA/gigaword_test {NEWS} --max_samples 250 {ON_TEXT}",
         news_rows(GIGAWORD_PAPER),
         NEWS_COLUMNS,
     ),
