@@ -119,6 +119,7 @@ BASELINES = {
     "gumbel": "Gumbel-softmax (GBDA)",
     "nearest_neighbor": "nearest neighbour afterwards (3.1.2)",
 }
+BLACK_BOX = {"random_words", "word_importance"}
 WIDER = (
     Row(
         "non-overlap: Seq2Sick, 256 candidates a round",
@@ -169,6 +170,11 @@ def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
     )
 
 
+def baselines_of(goal: str) -> dict[str, str]:
+    """Those that are measured: black-box ones take hours for two keywords, having found few for one."""
+    return {name: label for name, label in BASELINES.items() if goal != "keywords-2" or name not in BLACK_BOX}
+
+
 def baseline_rows(goal: str) -> tuple[Row, ...]:
     """Seq2Sick and each baseline on one goal."""
     baselines = (
@@ -178,7 +184,7 @@ def baseline_rows(goal: str) -> tuple[Row, ...]:
             f"--baseline {name} {goal_options(goal)}",
             script="seq2sick_baselines",
         )
-        for name, label in BASELINES.items()
+        for name, label in baselines_of(goal).items()
     )
     return (Row(f"{GOALS[goal]}: Seq2Sick", f"{goal}.seq2sick", goal_options(goal)), *baselines)
 
@@ -266,7 +272,7 @@ TABLES = (
             *(
                 compared_row(f"{GOALS[goal]}: {label}", f"{goal}.seq2sick", f"{goal}.{name}")
                 for goal in BASELINE_GOALS
-                for name, label in BASELINES.items()
+                for name, label in baselines_of(goal).items()
             ),
             compared_row("non-overlap: gradient swaps, both with 256", *(row.cell for row in WIDER)),
         ),
