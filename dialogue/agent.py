@@ -15,7 +15,7 @@ Deviations from the authors' code:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ from textadv.noise import uniform
 IGNORED = -100  # a label that doesn't count: transformers' convention
 OUTCOMES = MOST + 2  # of a head: 0 to 4 items, no agreement
 NOTHING_AGREED = MOST + 1
+DECIDED_AT_ONCE = 64  # dialogues: a CPU's cache holds no more of them
 
 
 class NegotiationConfig(PreTrainedConfig):
@@ -98,6 +99,12 @@ class Talk:
     words: Tensor
     lengths: Tensor
     turns: Tensor  # (B,) utterances so far
+
+    def fork(self, rows: Tensor) -> Talk:
+        """The talks of `rows` (n,), as often as each is named, to be gone on with apart from this one."""
+        longest = int(self.lengths[rows].max()) if len(rows) else 0
+        parts = {one.name: getattr(self, one.name)[rows] for one in fields(self) if one.name != "words"}
+        return Talk(words=self.words[:, :longest][rows], **parts)
 
     def append(self, rows: Tensor, ids: Tensor, lengths: Tensor) -> None:
         """Adds words (n, L), of which `lengths` (n,) count, to `rows`."""
@@ -271,6 +278,25 @@ class NegotiationAgent(PreTrainedModel):
         talk.turns[rows] += 1
         return said
 
+    @torch.no_grad()
+    def first_word_logits(self, talk: Talk, rows: Tensor) -> Tensor:
+        """(n, V) of the first word of what it would say now, as `sayable` has them."""
+        rows = rows.to(self.device)
+        mark = rows.new_full((len(rows),), self.vocabulary.index(YOU))
+        return self.sayable(self.word_logits(self._step(mark, talk.state[rows], talk.context[rows])))
+
+    @torch.no_grad()
+    def surprise(self, talk: Talk, rows: Tensor, said: Utterances) -> Tensor:
+        """(n,) mean of -log p, in nats, of the words that it would have to say for `said`, the end included."""
+        rows, said = rows.to(self.device), said.within(self.vocabulary).to(self.device)
+        mark = said.ids.new_full((len(rows), 1), self.vocabulary.index(YOU))
+        inputs = self.embedding(torch.cat([mark, said.ids[:, :-1]], dim=1))
+        beside = talk.context[rows, None].expand(-1, inputs.shape[1], -1)
+        states, _ = self.speaker(torch.cat([inputs, beside], dim=2), talk.state[rows][None])
+        log_p = _exact(self.word_logits(states)).log_softmax(2).gather(2, said.ids[..., None])[..., 0]
+        inside = torch.arange(said.ids.shape[1], device=self.device) < said.lengths[:, None]
+        return -(log_p * inside).sum(1) / said.lengths
+
     def choose(self, talk: Talk, rows: Tensor) -> Tensor:
         return self.choice_scores(talk, rows).argmax(1)
 
@@ -278,6 +304,11 @@ class NegotiationAgent(PreTrainedModel):
     def choice_scores(self, talk: Talk, rows: Tensor) -> Tensor:
         """(n, C) the logarithm, up to a constant, of (3.6): each choice's product of probabilities; -inf if illegal."""
         rows = rows.to(self.device)
+        order = talk.lengths[rows].argsort(descending=True)  # those of about one length together: little padding
+        found = [self._choice_scores(talk, rows[some]) for some in order.split(DECIDED_AT_ONCE)]
+        return torch.cat(found)[order.argsort()]
+
+    def _choice_scores(self, talk: Talk, rows: Tensor) -> Tensor:
         lengths = talk.lengths[rows]
         words, context = talk.words[rows, : int(lengths.max())], talk.context[rows]
         embedded = self.embedding(words)

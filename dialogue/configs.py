@@ -7,6 +7,7 @@ from textadv.configs import BadInput
 
 __all__ = [
     "AgentsConfig",
+    "AttackConfig",
     "BadInput",
     "CorpusConfig",
     "PlayConfig",
@@ -36,10 +37,13 @@ class AgentsConfig:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it"},
+        metadata={
+            "help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it; default: an embedded one"
+        },
     )
     partner_name_or_path: str | None = field(
-        default=None, metadata={"help": "Hub id or folder of its partner; default: the agent itself"}
+        default=None,
+        metadata={"help": "Hub id or folder of its partner; default: the agent itself, or this package's SV agent"},
     )
 
 
@@ -134,3 +138,45 @@ class ReinforceConfig:
     )
     validate_every: int = field(default=640, metadata={"help": "dialogues between two scores on validation scenarios"})
     validation_dialogues: int = field(default=400, metadata={"help": "dialogues of each"})
+
+
+@dataclass(frozen=True)
+class AttackConfig:
+    """How an adversarial agent attacks the target."""
+
+    attack: Literal["rl", "transfer", "reactive", "preemptive", "adaptive"] = field(
+        default="adaptive", metadata={"help": "rl and transfer see nothing of the target but what it says and takes"}
+    )
+    fallback: Literal["delayed", "transfer"] = field(
+        default="delayed",
+        metadata={"help": "what adaptive says where nothing is found: the regular sentence, or one of transfer's"},
+    )
+    turn: int = field(
+        default=2, metadata={"help": "utterances of both sides before reactive, preemptive or transfer attacks once"}
+    )
+    search: Literal["pad_greedy", "coordinate"] = field(
+        default="coordinate", metadata={"help": "the paper's search, or that of the authors' code"}
+    )
+    objective: Literal["paper", "released"] = field(
+        default="released", metadata={"help": "the loss (3.10), or that of the authors' code, which wants large gains"}
+    )
+    target_decoding: Literal["greedy", "sample"] = field(
+        default="greedy", metadata={"help": "whether the target says the likeliest words, or samples as it was trained"}
+    )
+    changes: int = field(default=2, metadata={"help": "most words of a sentence that are replaced"})
+    legal_only: bool = field(
+        default=True, metadata={"help": "write words only; false: marks and <unk> too, as the authors' code does"}
+    )
+    protect_deal: bool = field(default=False, metadata={"help": "items and numbers are neither replaced nor written"})
+    max_perplexity_ratio: float | None = field(
+        default=None,
+        metadata={"help": "most that a sentence's perplexity to the adversary may grow, as a factor"},
+    )
+    replies: int = field(default=10, metadata={"help": "replies that a preemptive sentence must work for, in the mean"})
+
+    def __post_init__(self) -> None:
+        for name, least in (("turn", 0), ("changes", 1), ("replies", 1)):
+            if getattr(self, name) < least:
+                raise BadInput(f"--{name} must be at least {least}, not {getattr(self, name)}")
+        if self.max_perplexity_ratio is not None and self.max_perplexity_ratio <= 0:
+            raise BadInput(f"--max_perplexity_ratio must be positive, not {self.max_perplexity_ratio}")

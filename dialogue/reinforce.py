@@ -176,13 +176,21 @@ class Reinforcement:
                 self._validate(folder, on_step)
                 self._save(folder)
 
+    def play(self, batch: Sequence[Table]) -> Played:
+        """What the two do at some tables."""
+        return play((self.agent, self.partner), batch, seed=self.seed)
+
+    def reward(self, played: Played) -> Tensor:
+        """(B,) what is to be won: points."""
+        return played.score
+
     def _step(self) -> dict[str, float]:
         """One step of policy gradient, and the supervised one that may be due."""
         number = self.progress.step
         self._train(dropout=False)
         with self.accelerator.autocast():
-            played = play((self.agent, self.partner), self._tables(number), seed=self.seed)
-            rewards = played.score.to(self.accelerator.device, torch.float32)
+            played = self.play(self._tables(number))
+            rewards = self.reward(played).to(self.accelerator.device, torch.float32)
             self.rewards.add(self.accelerator.gather(rewards).tolist())
             loss = policy_loss(
                 self.model,
@@ -199,7 +207,7 @@ class Reinforcement:
                 loss = self.model(**self._supervised_batch(number // self.config.supervised_every)).loss
             self._descend(loss, self.supervised)
         self.progress.step += 1
-        return {"score": float(rewards.mean()), "agreement": float(played.agreed.float().mean())}
+        return {"reward": float(rewards.mean()), "agreement": float(played.agreed.float().mean())}
 
     def _train(self, *, dropout: bool) -> None:
         """Training mode, for cuDNN's GRU has a gradient in no other; dropout is apart."""
@@ -243,12 +251,12 @@ class Reinforcement:
         self.model.eval()
         count = self.config.validation_dialogues
         tables = [Table(-1 - i, self.validation[i % len(self.validation)]) for i in range(count)]
-        points = 0
+        points = 0.0
         with self.accelerator.autocast():
             for start in range(0, count, VALIDATED_AT_ONCE):
                 some = tables[start : start + VALIDATED_AT_ONCE]
-                points += int(play((self.agent, self.partner), some, seed=self.seed).score.sum())
-        on_step({"validation_score": points / count})
+                points += float(self.reward(self.play(some)).sum())
+        on_step({"validation_reward": points / count})
         if points / count > self.progress.best:
             self.progress.best, self.progress.best_step = points / count, self.progress.step
             if self.accelerator.is_main_process:

@@ -37,8 +37,9 @@ def report(
     `max_cards` dialogues are shown. Everything that comes from a model or a data set is escaped.
     """
     config = manifest.get("config") or {}
-    agent = _name(config.get("model_name_or_path"))
-    partner = _name(config.get("partner_name_or_path") or config.get("model_name_or_path"))
+    agent = config.get("model_name_or_path")
+    partner = _name(config.get("partner_name_or_path") or agent or "the embedded SV agent")
+    agent = _name(agent or "The embedded RL agent")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("dialogue").joinpath("report.html.j2").read_text(encoding="utf-8"))
     agreed = sum(record["success"] for record in records)
@@ -65,10 +66,8 @@ def report(
     )
 
 
-def _name(model: str | None) -> str:
+def _name(model: str) -> str:
     """A Hub id as it is, a local path by its last folder."""
-    if not model:
-        return "The embedded agent"
     return Path(model).name if Path(model).exists() or model.count("/") > 1 else model
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dialogue import domain
 from dialogue.configs import PlayConfig
 from dialogue.data import load_scenarios
 from dialogue.domain import NO_DEAL, SHARES, Scenario, agreed, all_scenarios, scores, tables
@@ -60,6 +61,7 @@ class Transcript:
 class Played:
     """B dialogues and their ends, seen from the first agent's chair."""
 
+    scenarios: list[Scenario]
     talks: tuple[Any, Any]  # what either agent remembers
     transcript: Transcript
     choice: Tensor  # (B,)
@@ -81,6 +83,7 @@ def play(
     seed: int,
     max_turns: int = MAX_TURNS,
     starters: Tensor | None = None,
+    complement: bool = False,
     on_finished: Callable[[int], None] = lambda count: None,
 ) -> Played:
     """Lets two agents talk at every table, and choose. What happens at one doesn't depend on the others.
@@ -90,6 +93,7 @@ def play(
         seed: each table's randomness comes from (seed, example_id).
         max_turns: of a side.
         starters: (B,) which agent starts at each table, 0 or 1; by default a coin decides.
+        complement: the first agent isn't asked what it takes: it takes what the partner leaves (AdvAgent, 3.2.2).
         on_finished: told how many talks have just ended.
     """
     ids, scenarios = [table.example_id for table in batch], [table.scenario for table in batch]
@@ -102,10 +106,14 @@ def play(
     )
     transcript = converse(agents, talks, starters, max_turns, on_finished)
     everyone = torch.arange(len(batch))
-    choice, partner_choice = (agent.choose(talk, everyone).cpu() for agent, talk in zip(agents, talks, strict=True))
     counts, values, partner_values = tables(scenarios)
+    partner_choice = agents[1].choose(talks[1], everyone).cpu()
+    if complement:
+        choice = domain.complement(partner_choice, counts)
+    else:
+        choice = agents[0].choose(talks[0], everyone).cpu()
     points = scores(choice, partner_choice, counts, values, partner_values)
-    return Played(talks, transcript, choice, partner_choice, agreed(choice, partner_choice, counts), *points)
+    return Played(scenarios, talks, transcript, choice, partner_choice, agreed(choice, partner_choice, counts), *points)
 
 
 def selfplay(agents: tuple[Agent, Agent], batch: Sequence[Table], *, seed: int, **options: Any) -> list[DialogueRecord]:
@@ -113,31 +121,36 @@ def selfplay(agents: tuple[Agent, Agent], batch: Sequence[Table], *, seed: int, 
     begun = time.perf_counter()
     played = play(agents, batch, seed=seed, **options)
     seconds = (time.perf_counter() - begun) / len(batch)
-    records = []
-    for i, table in enumerate(batch):
-        speakers = [speaker for speaker in played.transcript.speakers[i].tolist() if speaker >= 0]
-        records.append(
-            DialogueRecord(
-                example_id=table.example_id,
-                seed=seed,
-                success=bool(played.agreed[i]),
-                queries=speakers.count(1),
-                seconds=seconds,
-                original=" ".join(played.transcript.turns[i]),
-                adversarial="",
-                counts=list(table.scenario.counts),
-                values=list(table.scenario.values),
-                partner_values=list(table.scenario.partner_values),
-                speakers=speakers,
-                turns=played.transcript.turns[i],
-                choice=taken(played.choice[i]),
-                partner_choice=taken(played.partner_choice[i]),
-                score=int(played.score[i]),
-                partner_score=int(played.partner_score[i]),
-                cut=bool(played.transcript.cut[i]),
-            )
+    return [
+        DialogueRecord(
+            success=bool(played.agreed[i]),
+            original=" ".join(played.transcript.turns[i]),
+            adversarial="",
+            **columns(played, i, table, seed=seed, seconds=seconds),
         )
-    return records
+        for i, table in enumerate(batch)
+    ]
+
+
+def columns(played: Played, i: int, table: Table, *, seed: int, seconds: float) -> dict[str, Any]:
+    """What every record tells of one dialogue, the `i`-th that was played."""
+    speakers = [speaker for speaker in played.transcript.speakers[i].tolist() if speaker >= 0]
+    return {
+        "example_id": table.example_id,
+        "seed": seed,
+        "queries": speakers.count(1),
+        "seconds": seconds,
+        "counts": list(table.scenario.counts),
+        "values": list(table.scenario.values),
+        "partner_values": list(table.scenario.partner_values),
+        "speakers": speakers,
+        "turns": played.transcript.turns[i],
+        "choice": taken(played.choice[i]),
+        "partner_choice": taken(played.partner_choice[i]),
+        "score": int(played.score[i]),
+        "partner_score": int(played.partner_score[i]),
+        "cut": bool(played.transcript.cut[i]),
+    }
 
 
 def taken(choice: Tensor) -> list[int]:

@@ -16,7 +16,7 @@ from dialogue.types import EOS, SELECTION, THEM, YOU
 
 DIALOGUES = {"train": 4_000, "validation": 300, "test": 300}  # each is two views
 SHARE_OF_SCENARIOS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-PATIENCE = 4  # proposals of a side
+PATIENCE = 3  # proposals of a side
 
 OPENINGS = ("", "", "hi , ", "hello . ")
 REFUSALS = ("no , ", "sorry , ", "that does not work for me . ", "i can not do that . ", "i need more . ")
@@ -29,7 +29,14 @@ PROPOSALS = (
     "i take {mine} , you take {rest}",
     "if i get {mine} you can have everything else",
 )
-YESSES = ("deal", "ok , deal", "sounds good", "that works for me", "okay , you get {rest}", "yes , i take {mine}")
+YESSES = (  # who agrees says to what
+    "deal , i take {mine}",
+    "deal , you get {rest}",
+    "sounds good , i get {mine}",
+    "that works for me , i take {mine}",
+    "okay , you get {rest}",
+    "yes , i take {mine} , you take {rest}",
+)
 NOES = ("no deal", "then we can not agree", "sorry , no deal")
 
 
@@ -92,9 +99,9 @@ def negotiate(scenario: Scenario, rng: random.Random) -> tuple[Dialogue, Dialogu
 
 def _plan(side: Scenario, rng: random.Random) -> Iterator[Triple]:
     """The shares that a side asks for, turn by turn: worth less and less, with as few items as possible."""
-    aspiration, limit = rng.choice((8, 9, 10)), rng.choice((3, 4, 5, 6))
+    aspiration, limit = rng.choice((7, 8, 9, 10)), rng.choice((2, 3, 4, 5))
     for turn in range(PATIENCE):
-        least = max(limit, aspiration - turn * rng.choice((1, 2, 3)))
+        least = max(limit, aspiration - turn * rng.choice((2, 3, 4)))
         yield rng.choice(_cheapest(side.counts, side.values, least))
 
 
@@ -126,8 +133,6 @@ def _phrase(share: Triple, counts: Triple) -> str:
 def _item(number: int, count: int, name: str) -> str:
     if count == 1:
         return f"the {name}"
-    if number == count:
-        return f"all {name}s" if count > 2 else f"both {name}s"
     return f"{number} {name}{'s' if number > 1 else ''}"
 
 

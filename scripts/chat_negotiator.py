@@ -1,6 +1,6 @@
 """Negotiate with an agent yourself, in the terminal.
 
-    python scripts/chat_negotiator.py --model_name_or_path runs/rl
+    python scripts/chat_negotiator.py
     python scripts/chat_negotiator.py --model_name_or_path runs/rl --seed 7
 
 You see the table, what each item is worth to you, and after each turn what the agent is inclined to take. Say anything;
@@ -24,7 +24,10 @@ class ChatArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it"},
+        metadata={
+            "help": "Hub id or folder of an agent, as scripts/train_negotiator.py makes it; default: this package's RL "
+            "agent"
+        },
     )
     seed: int | None = field(default=None, metadata={"help": "of the table and the agent's words; default: a new one"})
     inclination: bool = field(default=True, metadata={"help": "show what the agent is inclined to take"})
@@ -35,10 +38,10 @@ def main(arguments: ChatArguments) -> None:
     import torch
 
     from dialogue.domain import all_scenarios
-    from dialogue.loading import load_agent
+    from dialogue.loading import EMBEDDED, load_agent
     from dialogue.types import SELECTION, Utterances, as_utterance
 
-    agent = load_agent(arguments.model_name_or_path)
+    agent = load_agent(arguments.model_name_or_path or EMBEDDED["reinforce"])
     rng = random.Random(arguments.seed)
     scenario = rng.choice(all_scenarios())
     talk, row = agent.begin([scenario.swapped], torch.tensor([rng.getrandbits(62)])), torch.tensor([0])

@@ -1,6 +1,10 @@
 """Two negotiation agents at many tables: who gets how much, how often they agree, and every word that was said.
 
-An agent against itself, at 2,000 of all 5,295 tables:
+The agents of the package, the RL agent against the SV agent, at 300 of all 5,295 tables, offline:
+
+    python scripts/selfplay.py --max_samples 300
+
+An agent against itself, at 2,000 of them:
 
     accelerate launch scripts/selfplay.py --model_name_or_path runs/sv --max_samples 2000
 
@@ -58,11 +62,11 @@ def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) 
 
 
 def load_agents(named: AgentsConfig) -> tuple[Any, Any]:
-    """The agent and its partner."""
-    from dialogue.loading import load_negotiator
+    """The agent and its partner; the embedded RL agent meets the SV agent."""
+    from dialogue.loading import EMBEDDED, load_negotiator
 
-    names = named.model_name_or_path, named.partner_name_or_path or named.model_name_or_path
-    return load_negotiator(names[0]), load_negotiator(names[1])
+    agent, partner = named.model_name_or_path, named.partner_name_or_path
+    return load_negotiator(agent or EMBEDDED["reinforce"]), load_negotiator(partner or agent or EMBEDDED["supervised"])
 
 
 def agents_fingerprint(agents: tuple[Any, Any]) -> dict[str, str]:

@@ -29,6 +29,11 @@ def uniform(seeds: Tensor, *coordinates: Tensor) -> Tensor:
     return (_shifted(mixed, 12).double() + 0.5) / 2**52
 
 
+def series(seeds: Tensor, number: int) -> Tensor:
+    """(B,) seeds of another series: what is drawn from them has nothing to do with what is drawn from `seeds`."""
+    return _mix(_mix(seeds) + (number + 1) * GOLDEN)
+
+
 def gumbel(seeds: Tensor, *coordinates: Tensor) -> Tensor:
     """Standard Gumbel noise, as `uniform`."""
     return -torch.log(-torch.log(uniform(seeds, *coordinates)))

@@ -5,7 +5,9 @@ from negotiators import tiny_agent
 
 from dialogue.agent import NegotiationAgent
 from dialogue.configs import BadInput
-from dialogue.loading import load_agent, load_negotiator
+from dialogue.loading import EMBEDDED, load_agent, load_negotiator
+from dialogue.simulator import DIALOGUES, corpus
+from dialogue.types import MARKS
 from textadv.data import EMBEDDED_VICTIM
 
 
@@ -20,7 +22,9 @@ def test_a_folder_and_its_mistakes(tmp_path):
             load(str(EMBEDDED_VICTIM))
 
 
-def test_no_name_is_told():
-    for load in (load_agent, load_negotiator):
-        with pytest.raises(BadInput, match="which agent"):
-            load(None)
+def test_the_embedded_agents_hold_the_simulators_words_only():
+    words = {word for split in DIALOGUES for dialogue in corpus(split) for word in dialogue.words}
+    for name in EMBEDDED.values():
+        agent = load_agent(name)
+        assert set(MARKS) < set(agent.vocabulary) <= words | set(MARKS)
+        assert isinstance(load_negotiator(name), NegotiationAgent)

@@ -135,7 +135,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "cut"), weights(tmp_path / "whole"), strict=True))
     best = [(tmp_path / name / "best" / "model.safetensors").read_bytes() for name in ("cut", "whole")]
     assert best[0] == best[1]
-    scores = [one["validation_score"] for one in told if "validation_score" in one]
+    scores = [one["validation_reward"] for one in told if "validation_reward" in one]
     assert len(scores) == 4 and whole.progress.best == max(scores)
 
 

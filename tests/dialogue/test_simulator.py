@@ -29,7 +29,7 @@ def test_two_views_are_one_dialogue(views):
             assert tuple(a + b for a, b in taken) == one.scenario.counts
         else:
             assert one.choice == other.choice == NO_DEAL
-    assert 0.8 < sum(one.outcome == "deal" for one in views) / len(views) < 0.95
+    assert 0.9 < sum(one.outcome == "deal" for one in views) / len(views) < 0.98
     assert len({one.words[0] for one in views}) == 2, "either may start"
 
 
@@ -47,22 +47,22 @@ def test_a_view_reads_as_a_line_of_the_corpus(views):
         assert read_line(f"{line} <partner_input> {partner} </partner_input>") == view
 
 
-def test_a_deal_is_the_last_proposal(views):
-    """What the last proposal asks for is read off its words, by another way than it was written."""
+def test_a_deal_is_the_last_proposal_and_the_yes(views):
+    """What either says for its speaker is read off its words, by another way than it was written."""
     for view in views:
         if view.outcome != "deal":
             continue
-        *_, proposal, _, _ = re.findall(r"(YOU:|THEM:) (.*?) ?(?:<eos>|<selection>)", " ".join(view.words))
-        speaker, said = proposal
-        found = spoken(said, view.scenario.counts)
-        own = found if speaker == YOU else tuple(n - f for n, f in zip(view.scenario.counts, found, strict=True))
-        assert SHARES[view.choice] == own, said
+        *_, proposal, yes, _ = re.findall(r"(YOU:|THEM:) (.*?) ?(?:<eos>|<selection>)", " ".join(view.words))
+        for speaker, said in (proposal, yes):
+            found = spoken(said, view.scenario.counts)
+            own = found if speaker == YOU else tuple(n - f for n, f in zip(view.scenario.counts, found, strict=True))
+            assert SHARES[view.choice] == own, said
 
 
 def spoken(said: str, counts: tuple[int, int, int]) -> tuple[int, ...]:
     """What a proposal wants for its speaker."""
     mine = re.search(
-        r"(?:i want|i would like|can i have|i take|if i get) (.*?)(?: \?| and you can| , you take| you can|$)", said
+        r"(?:i want|i would like|can i have|i take|i get) (.*?)(?: \?| and you can| , you take| you can|$)", said
     )
     if mine:
         return items(mine[1], counts)
@@ -76,8 +76,7 @@ def items(phrase: str, counts: tuple[int, int, int]) -> tuple[int, ...]:
     found = dict.fromkeys(ITEMS, 0)
     for part in phrase.split(" and "):
         how_many, name = part.split()
-        whole = counts[ITEMS.index(name.removesuffix("s"))]
-        found[name.removesuffix("s")] = {"the": 1, "both": 2, "all": whole}.get(how_many) or int(how_many)
+        found[name.removesuffix("s")] = 1 if how_many == "the" else int(how_many)
     return tuple(found.values())
 
 

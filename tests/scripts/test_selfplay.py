@@ -48,6 +48,16 @@ def test_a_run_folder(agents, tmp_path, run_here):
     assert records_of(tmp_path / "again") == rows
 
 
+def test_the_embedded_agents_agree(tmp_path, run_here):
+    done = run_here("selfplay.py", "--max_samples", "300", "--output_dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["agreement"]["n"] == 300 and results["agreement"]["value"] >= 0.85
+    assert results["score"]["low"] > results["partner_score"]["high"], "it has learnt to win"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "The embedded RL agent and the embedded SV agent at the table" in page
+
+
 def test_tables_of_a_file_and_who_starts(agents, tmp_path, run_here):
     (tmp_path / "selfplay.txt").write_text("1 4 4 1 1 2\n1 0 4 2 1 2\n" * 2 + "1 0 4 2 1 2\n1 4 4 1 1 2\n")
     options = ["--model_name_or_path", str(agents / "one"), "--scenarios", str(tmp_path / "selfplay.txt")]
@@ -63,7 +73,6 @@ def test_tables_of_a_file_and_who_starts(agents, tmp_path, run_here):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("", "which agent? give --model_name_or_path"),
         ("--model_name_or_path ./nowhere", "no negotiation agent that can be loaded"),
         ("--max_turns 0", "--max_turns must be at least 1"),
         ("--max_samples 0", "zero samples"),
