@@ -31,7 +31,7 @@ def uniform(seeds: Tensor, *coordinates: Tensor) -> Tensor:
 
 def series(seeds: Tensor, number: int) -> Tensor:
     """(B,) seeds of another series: what is drawn from them has nothing to do with what is drawn from `seeds`."""
-    return _mix(_mix(seeds) + (number + 1) * GOLDEN)
+    return _mix(_mix(seeds) + seeds.new_tensor(number + 1) * GOLDEN)
 
 
 def gumbel(seeds: Tensor, *coordinates: Tensor) -> Tensor:
