@@ -129,3 +129,25 @@ class DialogueRecord:
     score: int
     partner_score: int
     cut: bool  # the limit of turns ended the talk, and nobody's <selection>
+
+
+@dataclass(frozen=True)
+class AttackRecord(DialogueRecord):
+    """One dialogue of an adversary, the first agent, and the target. `success`: the adversary got more points.
+
+    `original` are the adversary's sentences as its speaking module wanted them, `adversarial` as they were said.
+    Of each of the adversary's turns: `kinds`, the attack that it was; `bases`, the sentence of the speaking module;
+    `losses`, None where nothing was found or searched; `perplexity_ratios`; `unattacked_replies`, what the target could
+    have said to the base, and `unattacked_choices`, what it would have taken then ("" for no deal).
+    `queries` counts sentences that the target heard, those that were only tried included; `candidates` those that were
+    scored, and `decisions` how often its decision module ran for them.
+    """
+
+    kinds: list[str]
+    bases: list[str]
+    losses: list[float | None]
+    perplexity_ratios: list[float]
+    unattacked_replies: list[str]
+    unattacked_choices: list[str]
+    candidates: int
+    decisions: int

@@ -29,7 +29,7 @@ from dialogue.configs import AgentsConfig, BadInput, PlayConfig
 class SelfplayArguments(RunArguments):
     """As for every run; a dialogue takes little room."""
 
-    per_device_batch_size: int = field(default=256, metadata={"help": "dialogues at once"})
+    per_device_batch_size: int = field(default=1024, metadata={"help": "dialogues at once"})
 
 
 def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) -> None:

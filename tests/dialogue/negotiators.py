@@ -14,7 +14,7 @@ SMALL = {"embedding_size": 12, "context_size": 6, "hidden_size": 8, "selection_s
 
 def tiny_agent(seed: int = 0, **changed) -> NegotiationAgent:
     torch.manual_seed(seed)
-    config = NegotiationConfig(words=WORDS, init_range=1.0, **(SMALL | changed))
+    config = NegotiationConfig(**({"words": WORDS, "init_range": 1.0} | SMALL | changed))
     return NegotiationAgent(config).double().eval()
 
 

@@ -1,0 +1,1 @@
+"""AdvAgent's attacks on negotiation agents, a file each."""

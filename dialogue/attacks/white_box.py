@@ -1,0 +1,285 @@
+"""What the white-box adversaries share: they speak as a regular agent does, and see into the target's mind.
+
+An adversary is an `Agent`, so that it sits at the table like any other. It keeps a copy of what the target remembers of
+each dialogue, and tries sentences on forks of it: all candidates of all dialogues at once, from the state in which the
+history has left the target. The constraint (3.9) is looked at first, for it costs the speaking module only; the
+decision module, most of the work, sees the candidates that pass. The adversary takes what the target leaves, so it
+chooses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dialogue.agent import NegotiationAgent, Talk
+from dialogue.attacks.goal import ENOUGH, OBJECTIVES, gains
+from dialogue.attacks.search import Found, Score, search
+from dialogue.configs import AttackConfig, BadInput
+from dialogue.domain import ITEMS, NO_DEAL, SHARES, Scenario
+from dialogue.types import EOS, MARKS, PAD, SELECTION, THEM, YOU, Utterances
+from textadv.noise import series
+
+NUMBERS = "zero one two three four five six seven eight nine ten".split()
+DEAL_WORDS = {*ITEMS, *(f"{item}s" for item in ITEMS), *NUMBERS, *map(str, range(11))}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an adversary made of one sentence. `kind` says which attack it is; a "regular" one was left as it was.
+
+    `base` is what the speaking module wanted to say; `reply` is one thing that the target could have said to that, and
+    `choice` the share that it would have taken if the talk had ended there, empty for none. `loss` is that of what was
+    said, None where the constraints are broken; `perplexity_ratio` how much less likely it is than `base` to the
+    adversary's speaking module.
+    """
+
+    kind: str
+    base: str
+    loss: float | None = None
+    perplexity_ratio: float = 1.0
+    reply: str = ""
+    choice: tuple[int, ...] = ()
+
+
+@dataclass
+class Memory:
+    """What an adversary remembers of B dialogues.
+
+    own: of its speaking module. target: a copy of what the target remembers. gain: (B, C) of `goal.gains`.
+    spoken: (B,) utterances so far, of both sides. acted: (B,) whether it has attacked; closing: (B,) whether it ends
+    the talk next. queries: (B,) sentences that the target was tried on; candidates: (B,) how many different ones;
+    decisions: (B,) how often its decision module ran. attempts: one for each of the adversary's turns.
+    """
+
+    own: Talk
+    target: Talk
+    gain: Tensor
+    spoken: Tensor
+    acted: Tensor
+    closing: Tensor
+    queries: Tensor
+    candidates: Tensor
+    decisions: Tensor
+    attempts: list[list[Attempt]]
+
+
+class WhiteBoxAdversary:
+    """Speaks as `speaker` would, unless `attack` finds something better.
+
+    Args:
+        speaker: the regular speaking module; target: what is attacked. They must have one vocabulary.
+        config: how it attacks.
+
+    Raises:
+        BadInput: two vocabularies; a target that isn't a `NegotiationAgent`.
+    """
+
+    def __init__(self, speaker: NegotiationAgent, target: NegotiationAgent, config: AttackConfig) -> None:
+        if not isinstance(target, NegotiationAgent):
+            raise BadInput(f"a {type(target).__name__} has no inside to look at; attack it with rl or transfer")
+        if speaker.vocabulary != target.vocabulary:
+            raise BadInput("the adversary's speaking module and the target have different vocabularies")
+        self.speaker, self.target, self.config = speaker, target, config
+        number = {word: i for i, word in enumerate(target.vocabulary)}
+        self.pad, self.selection = number[PAD], number[SELECTION]
+        marks, deal = {*MARKS, YOU, THEM}, DEAL_WORDS if config.protect_deal else set()
+        unsaid = deal | (marks if config.legal_only else {EOS})
+        self.words = torch.tensor([i for word, i in number.items() if word not in unsaid], device=target.device)
+        self.fixed = torch.tensor([i for word, i in number.items() if word in marks | deal], device=target.device)
+        self.objective = OBJECTIVES[config.objective]
+
+    # An `Agent`
+
+    def begin(self, scenarios: Sequence[Scenario], seeds: Tensor) -> Memory:
+        own = self.speaker.begin(scenarios, seeds)
+        target = self.target.begin([scenario.swapped for scenario in scenarios], seeds)
+        spoken, queries, candidates, decisions = torch.zeros_like(own.lengths).repeat(4, 1)
+        acted, closing = torch.zeros_like(own.lengths, dtype=torch.bool).repeat(2, 1)
+        gain = gains(scenarios).to(own.words.device)
+        attempts: list[list[Attempt]] = [[] for _ in scenarios]
+        return Memory(own, target, gain, spoken, acted, closing, queries, candidates, decisions, attempts)
+
+    def read(self, memory: Memory, rows: Tensor, said: Utterances, *, own: bool = False) -> None:
+        rows = rows.to(memory.spoken.device)
+        self.speaker.read(memory.own, rows, said, own=own)
+        self.target.read(memory.target, rows, said, own=not own)
+        memory.spoken[rows] += 1
+
+    def write(self, memory: Memory, rows: Tensor) -> Utterances:
+        rows = rows.to(memory.spoken.device)
+        base = self.speaker.write(memory.own.fork(rows), _all(rows))
+        for row, text in zip(rows.tolist(), base.texts(), strict=True):
+            memory.attempts[row].append(Attempt("regular", text))
+        said = self.attack(memory, rows, base)
+        self.read(memory, rows, said, own=True)
+        return said
+
+    def choose(self, memory: Memory, rows: Tensor) -> Tensor:
+        raise NotImplementedError("the adversary takes what the target leaves")
+
+    def attack(self, memory: Memory, rows: Tensor, base: Utterances) -> Utterances:
+        """What is said in `rows` in place of `base`, the regular sentences."""
+        raise NotImplementedError
+
+    # What attacks are made of
+
+    def closed(self, memory: Memory, rows: Tensor, base: Utterances) -> Utterances:
+        """`base`, but `<selection>` where the adversary has decided to end the talk."""
+        closing = memory.closing[rows]
+        if not closing.any():
+            return base
+        for row in rows[closing].tolist():
+            memory.attempts[row][-1] = Attempt("closing", SELECTION)
+        ids, lengths = base.ids.clone(), base.lengths.clone()
+        ids[closing], lengths[closing] = self.pad, 1
+        ids[closing, 0] = self.selection
+        return Utterances(ids, lengths, base.vocabulary)
+
+    def replaced(
+        self, memory: Memory, rows: Tensor, base: Utterances, due: Tensor, kind: str, *, only_successes: bool
+    ) -> tuple[Utterances, Tensor]:
+        """What to say in place of `base`, and where that was searched for and found: (n,).
+
+        Args:
+            due: (n,) where to search. A bare `<selection>` stays as it is.
+            kind: "reactive" or "preemptive".
+            only_successes: else the best sentence is said wherever one keeps to the constraints.
+        """
+        due = due & ~((base.lengths == 1) & base.ends_talk())
+        some = due.nonzero()[:, 0]
+        if len(some) == 0:
+            return base, due
+        tried = Utterances(base.ids[some], base.lengths[some], base.vocabulary)
+        at = rows[some]
+        ratio = self._ratios(memory, at, tried)
+        if kind == "reactive":
+            found = self._search(memory, at, tried, self._reactive(memory, at, tried), ratio, ENOUGH[kind])
+        else:
+            found = self._search(memory, at, tried, self._preemptive(memory, at, tried, 1), ratio, ENOUGH[kind])
+            if self.target.config.temperature:  # it has to work whatever the target says
+                confirm = self._preemptive(memory, at, tried, self.config.replies)
+                found.loss = confirm(_all(at), found.ids, True)[0].where(found.loss.isfinite(), found.loss)
+        enough = ENOUGH[kind][self.config.objective]
+        good = found.loss <= enough if only_successes else found.loss.isfinite()
+        kept = some[good]
+        ids = base.ids.clone()
+        ids[kept] = found.ids[good]
+        self._tell(memory, at[good], _rows(tried, good), found.loss[good], ratio(_all(at), found.ids)[good], kind)
+        return Utterances(ids, base.lengths, base.vocabulary), torch.zeros_like(due).index_fill(0, kept, True)
+
+    def _search(
+        self, memory: Memory, rows: Tensor, base: Utterances, score: Score, ratio: Any, enough: dict[str, float]
+    ) -> Found:
+        """The best sentence near each of `base`, said in `rows`."""
+        inside = torch.arange(base.ids.shape[1], device=base.ids.device) < base.lengths[:, None]
+        limit = self.config.max_perplexity_ratio
+
+        def limited(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+            if limit is None:
+                return score(owner, ids, everything)
+            excess = (ratio(owner, ids) / limit).log().clamp(min=0)
+            loss, hinge = score(owner, ids, everything)
+            return loss, hinge + excess
+
+        found = search(
+            base.ids,
+            inside & ~torch.isin(base.ids, self.fixed),
+            self.words,
+            limited,
+            method=self.config.search,
+            changes=self.config.changes,
+            enough=enough[self.config.objective],
+            pad=self.pad,
+        )
+        memory.candidates[rows] += found.candidates
+        return found
+
+    def _reactive(self, memory: Memory, rows: Tensor, base: Utterances) -> Score:
+        """Scores sentences after which the target shall say `<selection>` (3.9) and decide in our favour (3.10)."""
+
+        def score(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+            fork, everyone = self._heard(memory, rows[owner], ids, base.lengths[owner]), _all(owner)
+            logits = self.target.first_word_logits(fork, everyone)
+            others = logits.index_fill(1, everyone.new_tensor([self.selection]), -torch.inf).amax(1)
+            hinge = (others - logits[:, self.selection]).clamp(min=0)
+            deciding = everyone if everything else (hinge == 0).nonzero()[:, 0]
+            loss = torch.full_like(hinge, torch.inf)
+            if len(deciding):
+                fork = fork.fork(deciding)
+                self._end(self.target, fork, _all(deciding), own=True)
+                loss[deciding] = self._decided(memory, rows[owner[deciding]], fork).to(loss.dtype)
+            return loss, hinge
+
+        return score
+
+    def _preemptive(self, memory: Memory, rows: Tensor, base: Utterances, replies: int) -> Score:
+        """Scores sentences after whose reply the adversary ends the talk, and the target decides (3.12).
+
+        The loss is a mean over replies. Each is drawn with the same numbers for all sentences of a dialogue, and not
+        with those that the real one is drawn with.
+        """
+
+        def score(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+            everyone, losses = _all(owner), []
+            for number in range(replies):
+                fork = self._heard(memory, rows[owner], ids, base.lengths[owner])
+                fork.seeds = series(fork.seeds, number)
+                over = self.target.write(fork, everyone).ends_talk()
+                self._end(self.target, fork, (~over).nonzero()[:, 0], own=False)
+                losses.append(self._decided(memory, rows[owner], fork))
+            return torch.stack(losses).mean(0), torch.zeros_like(losses[0])
+
+        return score
+
+    def _heard(self, memory: Memory, rows: Tensor, ids: Tensor, lengths: Tensor) -> Talk:
+        """The target's memory of `rows` once it has heard sentences (N, L)."""
+        fork = memory.target.fork(rows)
+        self.target.read(fork, _all(rows), Utterances(ids, lengths, self.target.vocabulary))
+        memory.queries += torch.bincount(rows, minlength=len(memory.queries))
+        return fork
+
+    def _end(self, agent: NegotiationAgent, talk: Talk, rows: Tensor, *, own: bool) -> None:
+        if len(rows):
+            agent.read(talk, rows, Utterances.of([SELECTION] * len(rows), agent.vocabulary), own=own)
+
+    def _decided(self, memory: Memory, rows: Tensor, fork: Talk) -> Tensor:
+        """(N,) the loss of what the target decides at the end of its talks `fork` of `rows`."""
+        memory.decisions += torch.bincount(rows, minlength=len(memory.decisions))
+        return self.objective(self.target.choice_scores(fork, _all(rows)), memory.gain[rows])
+
+    def _ratios(self, memory: Memory, rows: Tensor, base: Utterances) -> Any:
+        """A function of rows' numbers (N,) and sentences (N, L): perplexity over that of the regular sentence."""
+        regular = self.speaker.surprise(memory.own, rows, base)
+
+        def ratio(owner: Tensor, ids: Tensor) -> Tensor:
+            said = Utterances(ids, base.lengths[owner], base.vocabulary)
+            return (self.speaker.surprise(memory.own, rows[owner], said) - regular[owner]).exp()
+
+        return ratio
+
+    def _tell(self, memory: Memory, rows: Tensor, base: Utterances, losses: Tensor, ratios: Tensor, kind: str) -> None:
+        """Notes what was found, and what the target would have done without it."""
+        if len(rows) == 0:
+            return
+        everyone, fork = _all(rows), memory.target.fork(rows)
+        self.target.read(fork, everyone, base)
+        reply = self.target.write(fork, everyone)
+        self._end(self.target, fork, (~reply.ends_talk()).nonzero()[:, 0], own=False)
+        choices = self.target.choose(fork, everyone).tolist()
+        told = zip(rows.tolist(), base.texts(), losses.tolist(), ratios.tolist(), reply.texts(), choices, strict=True)
+        for row, text, loss, ratio, answer, choice in told:
+            share = () if choice == NO_DEAL else SHARES[choice]
+            memory.attempts[row][-1] = Attempt(kind, text, loss, ratio, answer, share)
+
+
+def _all(rows: Tensor) -> Tensor:
+    return torch.arange(len(rows), device=rows.device)
+
+
+def _rows(said: Utterances, some: Tensor) -> Utterances:
+    return Utterances(said.ids[some], said.lengths[some], said.vocabulary)
