@@ -143,6 +143,7 @@ class NegotiationAgent(PreTrainedModel):
         super().__init__(config)
         d, e, c, s = config.hidden_size, config.embedding_size, config.context_size, config.selection_size
         self.vocabulary = tuple(config.words or ())  # the word of each number
+        self.temperature = config.temperature  # that it speaks at; 0 says the likeliest word
         self.unsaid = [self.vocabulary.index(word) for word in (UNK, PAD, YOU, THEM)]
         self.embedding = nn.Embedding(config.vocab_size, e)
         self.context = ContextEncoder(c)
@@ -216,7 +217,7 @@ class NegotiationAgent(PreTrainedModel):
     def sayable(self, logits: Tensor) -> Tensor:
         """`word_logits` at the agent's temperature, without the words that nobody says."""
         unsaid = torch.tensor(self.unsaid, device=logits.device)
-        return (_exact(logits) / (self.config.temperature or 1.0)).index_fill(-1, unsaid, -torch.inf)
+        return (_exact(logits) / (self.temperature or 1.0)).index_fill(-1, unsaid, -torch.inf)
 
     def decision(self, embedded: Tensor, states: Tensor, lengths: Tensor, context: Tensor) -> Tensor:
         """(B, 6, 6) logits of own share and partner's, item by item."""
@@ -322,7 +323,7 @@ class NegotiationAgent(PreTrainedModel):
 
     def _sample(self, logits: Tensor, seeds: Tensor, turns: Tensor, step: int) -> Tensor:
         """One word (n,) of logits (n, V), by inverse CDF of a number that belongs to dialogue, turn and step."""
-        if self.config.temperature == 0:
+        if self.temperature == 0:
             return logits.argmax(1)
         cumulated = logits.double().softmax(1).cumsum(1)
         number = uniform(seeds, turns, turns.new_tensor(step))

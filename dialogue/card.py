@@ -9,6 +9,8 @@ MEASURES = {  # what results.json may hold, and how a person calls it
     "agreement": ("Dialogues that end in agreement", "{:.1%}"),
     "score": ("Points", "{:.2f}"),
     "partner_score": ("The partner's points", "{:.2f}"),
+    "advantage": ("Points more than the partner", "{:.2f}"),
+    "par": ("Dialogues won", "{:.1%}"),
 }
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "ReinforceConfig",
     "StageConfig",
     "SupervisedConfig",
+    "TargetConfig",
 ]
 
 
@@ -48,6 +49,29 @@ class AgentsConfig:
 
 
 @dataclass(frozen=True)
+class TargetConfig:
+    """An agent that is attacked, and those that attack it."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of the target; default: an embedded RL agent"},
+    )
+    speaker_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "who speaks for the adversary where it doesn't attack; default: the target, or an embedded SV agent"
+        },
+    )
+    adversary_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "the trained adversary of rl, and of transfer's sentences, as train_negotiator.py --stage attack "
+            "makes it; default: an embedded one, for the embedded target"
+        },
+    )
+
+
+@dataclass(frozen=True)
 class PlayConfig:
     """Which tables two agents sit at, and how long."""
 
@@ -70,9 +94,12 @@ class PlayConfig:
 class StageConfig:
     """Which training it is."""
 
-    stage: Literal["supervised", "reinforce"] = field(
+    stage: Literal["supervised", "reinforce", "attack"] = field(
         default="supervised",
-        metadata={"help": "a new agent that learns to speak and decide as people do, or --model_name_or_path to win"},
+        metadata={
+            "help": "a new agent that learns to speak and decide as people do; or --model_name_or_path, to win; or to "
+            "win as an adversary, who takes what the partner leaves"
+        },
     )
 
 
@@ -152,8 +179,9 @@ class AttackConfig:
         metadata={"help": "what adaptive says where nothing is found: the regular sentence, or one of transfer's"},
     )
     turn: int = field(
-        default=2, metadata={"help": "utterances of both sides before reactive, preemptive or transfer attacks once"}
+        default=2, metadata={"help": "utterances of both sides before reactive and preemptive attack, once"}
     )
+    transfer_turn: int = field(default=3, metadata={"help": "utterances before transfer does"})
     search: Literal["pad_greedy", "coordinate"] = field(
         default="coordinate", metadata={"help": "the paper's search, or that of the authors' code"}
     )
@@ -175,7 +203,7 @@ class AttackConfig:
     replies: int = field(default=10, metadata={"help": "replies that a preemptive sentence must work for, in the mean"})
 
     def __post_init__(self) -> None:
-        for name, least in (("turn", 0), ("changes", 1), ("replies", 1)):
+        for name, least in (("turn", 0), ("transfer_turn", 0), ("changes", 1), ("replies", 1)):
             if getattr(self, name) < least:
                 raise BadInput(f"--{name} must be at least {least}, not {getattr(self, name)}")
         if self.max_perplexity_ratio is not None and self.max_perplexity_ratio <= 0:

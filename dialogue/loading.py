@@ -13,7 +13,8 @@ from dialogue.chat_agent import ChatAgent
 from dialogue.configs import BadInput
 
 # The agents of this package, by the stage that made them; both know the simulator's dialogues only.
-EMBEDDED = {stage: str(Path(__file__).parent / "embedded" / stage) for stage in ("supervised", "reinforce")}
+STAGES = ("supervised", "reinforce", "attack")
+EMBEDDED = {stage: str(Path(__file__).parent / "embedded" / stage) for stage in STAGES}
 
 
 def load_agent(name: str) -> NegotiationAgent:

@@ -76,6 +76,11 @@ def first_speakers(seed: int, example_ids: Sequence[int]) -> Tensor:
     return torch.tensor([random.Random(f"starter:{seed}:{i}").randrange(2) for i in example_ids])
 
 
+def starters_of(starter: str, count: int) -> Tensor | None:
+    """(B,) who starts at `count` tables, as `PlayConfig.starter` says; None for a coin."""
+    return None if starter == "either" else torch.full((count,), ("agent", "partner").index(starter))
+
+
 def play(
     agents: tuple[Agent, Agent],
     batch: Sequence[Table],

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 from dialogue.domain import SHARES, Scenario, Triple
 
 
@@ -26,16 +29,30 @@ def measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def own_sentences(record: dict[str, Any]) -> list[str]:
+    """What the first agent said, turn by turn."""
+    return [text for speaker, text in zip(record["speakers"], record["turns"], strict=True) if speaker == 0]
+
+
 def own_turns(record: dict[str, Any]) -> list[str]:
     """What the first agent said, a bare <selection> excluded."""
-    pairs = zip(record["speakers"], record["turns"], strict=True)
-    return [text for speaker, text in pairs if speaker == 0 and text != "<selection>"]
+    return [text for text in own_sentences(record) if text != "<selection>"]
 
 
 def distinct(texts: Sequence[str]) -> dict[str, Any]:
     """How many of all utterances are different ones: a share that falls as an agent repeats itself, and with n."""
     share = len(set(texts)) / len(texts) if texts else None
     return {"value": share, "low": None, "high": None, "n": len(texts)}
+
+
+def geometric(values: Sequence[float]) -> dict[str, Any]:
+    """The geometric mean of positive values, with Student's 95 % interval of the mean of their logarithms."""
+    logs = np.log(values)
+    if len(logs) < 2:
+        return {"value": float(np.exp(logs[0])) if len(logs) else None, "low": None, "high": None, "n": len(logs)}
+    half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
+    value, low, high = (float(np.exp(logs.mean() + shift)) for shift in (0, -half, half))
+    return {"value": value, "low": low, "high": high, "n": len(logs)}
 
 
 def is_pareto(record: dict[str, Any]) -> bool:

@@ -34,10 +34,8 @@ class SelfplayArguments(RunArguments):
 
 def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) -> None:
     """Lets two agents talk at every table, and writes a run folder."""
-    import torch
-
     from dialogue.report import report
-    from dialogue.selfplay import load_tables, selfplay
+    from dialogue.selfplay import load_tables, selfplay, starters_of
     from dialogue.summary import measures
     from textadv.data import texts_fingerprint
 
@@ -45,16 +43,14 @@ def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) 
     fingerprint = agents_fingerprint(agents) | {"scenarios": texts_fingerprint(repr(one) for one in tables)}
     with Run(arguments, [named, config], fingerprint) as run:
         agents = tuple(agent.to(run.device) for agent in agents)
-        starter = {"either": None, "agent": 0, "partner": 1}[config.starter]
         for batch in run.batches(tables):
             with run.accelerator.autocast():
-                starters = None if starter is None else torch.full((len(batch),), starter)
                 records = selfplay(
                     agents,
                     batch,
                     seed=arguments.seed,
                     max_turns=config.max_turns,
-                    starters=starters,
+                    starters=starters_of(config.starter, len(batch)),
                     on_finished=run.advance,
                 )
             run.append(records)

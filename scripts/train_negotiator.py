@@ -1,17 +1,20 @@
-"""Train a negotiation agent: to speak and decide as people do, and then to win.
+"""Train a negotiation agent: to speak and decide as people do, and then to win; or an adversary against one.
 
-On the simulator's dialogues, by default: offline. These two make the agents of the package (dialogue/embedded), in ten
-and three minutes of one CPU core; the second goes on from the first, as it is in the package:
+On the simulator's dialogues, by default: offline. These make the agents of the package (dialogue/embedded), in ten,
+three and five minutes of one CPU core; the later ones go on from the earlier ones, as they are in the package:
 
     python scripts/train_negotiator.py --output_dir runs/sv --embedding_size 64 --selection_size 128 --dropout 0.1 \\
         --per_device_train_batch_size 32 --learning_rate 4e-3 --num_train_epochs 8 --save_steps 250
     python scripts/train_negotiator.py --output_dir runs/rl --stage reinforce
+    python scripts/train_negotiator.py --output_dir runs/adversary --stage attack --rl_dialogues 19200
 
 On Deal or No Deal, of the Hub or in a local folder; the second agent learns to win from the first one:
 
     accelerate launch scripts/train_negotiator.py --output_dir runs/sv --dataset_name mikelewis0/deal_or_no_dialog
     accelerate launch scripts/train_negotiator.py --output_dir runs/rl --dataset_name mikelewis0/deal_or_no_dialog \\
         --stage reinforce --model_name_or_path runs/sv
+    accelerate launch scripts/train_negotiator.py --output_dir runs/adversary --stage attack \\
+        --dataset_name mikelewis0/deal_or_no_dialog --model_name_or_path runs/sv --partner_name_or_path runs/rl
 
 The same command again goes on from the last checkpoint. The folder holds the agent with its card, ready for
 `--model_name_or_path` elsewhere, results.json, manifest.json and checkpoint-N/. --push_to_hub publishes it.
@@ -44,7 +47,7 @@ def main(
     from dialogue.data import corpus_fingerprint, load_dialogues
 
     if stage.stage == "supervised" and (named.model_name_or_path or named.partner_name_or_path):
-        raise BadInput("--stage supervised trains a new agent; to go on with a given one, add --stage reinforce")
+        raise BadInput("--stage supervised trains a new agent; to go on with a given one, --stage reinforce or attack")
     folder = writable_folder(arguments.output_dir)
     if corpus.split in ("train", "validation"):
         raise BadInput(f"the split to score, {corpus.split!r}, is what is learnt from; give another --split")
@@ -52,13 +55,13 @@ def main(
     splits["train"] = splits["train"][: arguments.max_samples]
     fingerprint = {name: corpus_fingerprint(dialogues) for name, dialogues in splits.items()}
     options = training_arguments(folder, arguments, supervised)
-    agents = load_agents(named) if stage.stage == "reinforce" else None
+    agents = load_agents(named, stage) if stage.stage != "supervised" else None
     fingerprint |= agents_fingerprint(agents) if agents else {}
     if begin(folder, options, [arguments, stage, named, corpus, supervised, reinforced], fingerprint):
         train, validation, test = splits["train"], splits["validation"], splits[corpus.split]
         if agents:
-            agent = reinforce(folder, options, agents, reinforced, train, validation)
-            play = played(agent, agents[1], test, arguments.seed)
+            agent = reinforce(folder, options, stage, agents, reinforced, train, validation)
+            play = played(agent, agents[1], stage, test, arguments.seed)
         else:
             agent, play = supervise(folder, options, supervised, train, validation), {}
         if options.process_index == 0:
@@ -120,27 +123,30 @@ def supervise(folder: Path, options: Any, config: SupervisedConfig, train: list[
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
 
 
-def load_agents(named: AgentsConfig) -> tuple[Any, Any]:
-    """The one that learns, and its partner."""
+def load_agents(named: AgentsConfig, stage: StageConfig) -> tuple[Any, Any]:
+    """The one that learns, and its partner: itself, or the embedded RL agent as an embedded adversary's target."""
     from dialogue.loading import EMBEDDED, load_agent, load_negotiator
 
-    agent = named.model_name_or_path or EMBEDDED["supervised"]
-    return load_agent(agent), load_negotiator(named.partner_name_or_path or agent)
+    agent, partner = named.model_name_or_path, named.partner_name_or_path or named.model_name_or_path
+    default = EMBEDDED["reinforce" if stage.stage == "attack" else "supervised"]
+    return load_agent(agent or EMBEDDED["supervised"]), load_negotiator(partner or default)
 
 
 def reinforce(
     folder: Path,
     options: Any,
+    stage: StageConfig,
     agents: tuple[Any, Any],
     config: ReinforceConfig,
     train: list[Any],
     validation: list[Any],
 ) -> Any:
-    """The agent of the most points on validation scenarios, from the last checkpoint in `folder` on."""
+    """The agent, or adversary, of the highest reward on validation scenarios, from the last checkpoint on."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import set_seed
     from tqdm import tqdm
 
+    from dialogue.attacks.rl import RlAttack
     from dialogue.loading import load_agent
     from dialogue.reinforce import Reinforcement
     from dialogue.supervised import Views
@@ -151,7 +157,7 @@ def reinforce(
     accelerator = Accelerator(log_with=log_with or None, project_dir=folder, kwargs_handlers=[spare])
     if log_with:
         accelerator.init_trackers("train_negotiator")
-    training = Reinforcement(
+    training = (RlAttack if stage.stage == "attack" else Reinforcement)(
         *agents,
         config,
         accelerator=accelerator,
@@ -180,12 +186,15 @@ def score(agent: Any, dialogues: list[Any]) -> dict[str, dict]:
     return estimates(scored(agent, Views(agent.vocabulary, dialogues)))
 
 
-def played(agent: Any, partner: Any, dialogues: list[Any], seed: int) -> dict[str, dict]:
+def played(agent: Any, partner: Any, stage: StageConfig, dialogues: list[Any], seed: int) -> dict[str, dict]:
     """What it wins from its partner, once at each table of the dialogues."""
+    from dialogue.attacks.attack import attack, attack_measures
     from dialogue.selfplay import Table, selfplay
     from dialogue.summary import measures
 
     tables = [Table(i, scenario) for i, scenario in enumerate(dict.fromkeys(one.scenario for one in dialogues))]
+    if stage.stage == "attack":
+        return estimates(attack_measures([asdict(one) for one in attack(agent, partner.cpu(), tables, seed=seed)]))
     return estimates(measures([asdict(one) for one in selfplay((agent, partner.cpu()), tables, seed=seed)]))
 
 

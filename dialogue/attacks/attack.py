@@ -12,7 +12,7 @@ from typing import Any
 
 from dialogue.attacks.white_box import Attempt, Memory
 from dialogue.selfplay import Table, columns, play
-from dialogue.summary import own_turns
+from dialogue.summary import geometric, own_sentences, own_turns
 from dialogue.types import MARKS, THEM, YOU, Agent, AttackRecord
 
 
@@ -54,15 +54,15 @@ def attack_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     `success`, `par`: dialogues that the adversary wins, the paper's positive advantage rate; `ties`; `advantage`: its
     points less the target's; `score`, `partner_score`; `agreement`: dialogues in which the target wants a deal;
-    `changed_words` and `perplexity_ratio`: of attacked sentences; `special_tokens`: sentences said that hold marks;
-    `attacked`: dialogues with an attacked sentence; `queries`, `candidates`.
+    `changed_words` and `perplexity_ratio`, a geometric mean: of attacked sentences; `special_tokens`: sentences said
+    that hold marks; `attacked`: dialogues with an attacked sentence; `queries`, `candidates`.
     """
     wins = [record["success"] for record in records]
     attacked = [
         (said, base, ratio)
         for record in records
         for said, base, ratio, kind in zip(
-            _own(record), record["bases"], record["perplexity_ratios"], record["kinds"], strict=False
+            own_sentences(record), record["bases"], record["perplexity_ratios"], record["kinds"], strict=False
         )
         if kind in ("reactive", "preemptive")
     ]
@@ -76,7 +76,7 @@ def attack_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "agreement": [bool(record["partner_choice"]) for record in records],
         "attacked": [bool({"reactive", "preemptive", "transfer"} & {*record["kinds"]}) for record in records],
         "changed_words": [changed(said, base) for said, base, _ in attacked],
-        "perplexity_ratio": [ratio for _, _, ratio in attacked],
+        "perplexity_ratio": geometric([ratio for _, _, ratio in attacked]),
         "special_tokens": [has_marks(text) for record in records for text in own_turns(record)],
         "turns": [len(record["turns"]) for record in records],
         "queries": [record["queries"] for record in records],
@@ -92,7 +92,3 @@ def changed(said: str, base: str) -> int:
 def has_marks(text: str) -> bool:
     """Whether there is a word in an utterance that nobody says, its end apart."""
     return bool({*MARKS, YOU, THEM} & {*text.split()[:-1]})
-
-
-def _own(record: dict[str, Any]) -> list[str]:
-    return [text for speaker, text in zip(record["speakers"], record["turns"], strict=True) if speaker == 0]

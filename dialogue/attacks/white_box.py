@@ -161,7 +161,7 @@ class WhiteBoxAdversary:
             found = self._search(memory, at, tried, self._reactive(memory, at, tried), ratio, ENOUGH[kind])
         else:
             found = self._search(memory, at, tried, self._preemptive(memory, at, tried, 1), ratio, ENOUGH[kind])
-            if self.target.config.temperature:  # it has to work whatever the target says
+            if self.target.temperature:  # it has to work whatever the target says
                 confirm = self._preemptive(memory, at, tried, self.config.replies)
                 found.loss = confirm(_all(at), found.ids, True)[0].where(found.loss.isfinite(), found.loss)
         enough = ENOUGH[kind][self.config.objective]

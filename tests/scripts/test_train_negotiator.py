@@ -138,7 +138,7 @@ def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_h
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--model_name_or_path", "x"], "add --stage reinforce"),
+        (["--model_name_or_path", "x"], "--stage reinforce or attack"),
         (["--split", "train"], "is what is learnt from"),
         (["--split", "dev"], "no split 'dev' in the embedded data set"),
         (["--dropout", "1"], "--dropout must be at least 0 and below 1"),

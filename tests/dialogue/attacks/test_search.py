@@ -43,7 +43,7 @@ def test_coordinate_takes_the_best_single_change_each_time(seed):
         best = value(losses, hinges, row, current)
         for _ in range(2):
             options = [
-                current[:place] + (word,) + current[place + 1 :]
+                (*current[:place], word, *current[place + 1 :])
                 for place in range(LENGTH)
                 if place not in taken
                 for word in WORDS.tolist()
@@ -81,10 +81,10 @@ def test_pad_greedy_replaces_the_word_whose_loss_is_cheapest():
     found = search(IDS, free, WORDS, score, method="pad_greedy", changes=1, enough=-1e9, pad=PAD)
     for row in range(len(IDS)):
         original = tuple(IDS[row].tolist())
-        padded = [original[:place] + (PAD,) + original[place + 1 :] for place in range(LENGTH)]
+        padded = [(*original[:place], PAD, *original[place + 1 :]) for place in range(LENGTH)]
         costs = [losses[(row, *one)].item() + HINGE_WEIGHT * hinges[(row, *one)].item() for one in padded]
         place = costs.index(min(costs))
-        options = [original[:place] + (word,) + original[place + 1 :] for word in WORDS.tolist()]
+        options = [(*original[:place], word, *original[place + 1 :]) for word in WORDS.tolist()]
         best = min(value(losses, hinges, row, one) for one in options)
         assert found.loss[row].item() == (best if best < 1e6 else torch.inf)
     assert (found.candidates == 1 + 3 + 4).all() and found.candidates.sum() == sum(seen)
@@ -92,7 +92,7 @@ def test_pad_greedy_replaces_the_word_whose_loss_is_cheapest():
 
 @pytest.mark.parametrize("method", ["coordinate", "pad_greedy"])
 def test_a_row_is_searched_as_if_alone(method):
-    losses, _, score, _ = landscape(4)
+    _losses, _, score, _ = landscape(4)
     free = torch.tensor([[True, True, False], [False, False, False], [True, True, True], [False, True, True]])
     options = {"method": method, "changes": 2, "enough": -0.5, "pad": PAD}
     together = search(IDS, free, WORDS, score, **options)

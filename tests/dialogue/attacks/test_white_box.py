@@ -137,8 +137,11 @@ def test_what_every_attack_keeps_to(kind, search, objective):
     attacked = 0
     for record in records:
         own = [text for speaker, text in zip(record.speakers, record.turns, strict=True) if speaker == 0]
-        assert len(record.kinds) == len(record.bases) == len(record.losses) == len(own) - record.cut * (
-            record.speakers[-1] == 0
+        assert (
+            len(record.kinds)
+            == len(record.bases)
+            == len(record.losses)
+            == len(own) - record.cut * (record.speakers[-1] == 0)
         )
         for said, base, name, loss in zip(own, record.bases, record.kinds, record.losses, strict=False):
             if name == "closing":
@@ -164,7 +167,9 @@ def test_what_every_attack_keeps_to(kind, search, objective):
 
 
 def plain(record):
-    return {name: value for name, value in vars(record).items() if name not in ("seconds", "losses", "perplexity_ratios")}
+    return {
+        name: value for name, value in vars(record).items() if name not in ("seconds", "losses", "perplexity_ratios")
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,7 +201,9 @@ def test_the_limits_of_an_attack():
         for said, base in zip(own, record.bases, strict=False):
             pairs = list(zip(said.split(), base.split(), strict=True))
             assert all(a == b for a, b in pairs if {a, b} & kept)
-    limited = [ratio for r in played(adversary(max_perplexity_ratio=1.2, turn=1), TABLES) for ratio in r.perplexity_ratios]
+    limited = [
+        ratio for r in played(adversary(max_perplexity_ratio=1.2, turn=1), TABLES) for ratio in r.perplexity_ratios
+    ]
     free = [ratio for r in played(adversary(turn=1), TABLES) for ratio in r.perplexity_ratios]
     assert max(limited) <= 1.2 + 1e-9 < max(free)
 

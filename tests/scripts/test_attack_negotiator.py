@@ -1,0 +1,78 @@
+"""scripts/attack_negotiator.py: the embedded default, every attack on tiny agents, resume, and mistakes."""
+
+import json
+
+import pytest
+from negotiators import WORDS, tiny_agent
+
+from textadv.data import EMBEDDED_VICTIM
+
+ATTACKS = ["rl", "transfer", "reactive", "preemptive", "adaptive", "adaptive --fallback transfer"]
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("agents")
+    for name, seed in (("target", 0), ("other", 1)):
+        tiny_agent(seed, temperature=2.0).float().save_pretrained(folder / name)
+    tiny_agent(2, words=[*WORDS, "more"]).float().save_pretrained(folder / "stranger")
+    return folder
+
+
+def records_of(folder):
+    rows = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_the_embedded_target_loses(tmp_path, run_here):
+    """The README's command, on fewer dialogues."""
+    options = ["--max_samples", "40", "--output_dir", str(tmp_path / "run")]
+    done = run_here("attack_negotiator.py", *options)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["advantage"]["n"] == 40 and results["advantage"]["value"] >= 3
+    assert results["special_tokens"]["value"] == 0 and results["changed_words"]["value"] <= 2
+    assert results["par"]["value"] == results["success"]["value"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count('class="talk panel') == 40 and "Adaptive attack on the embedded RL agent" in page
+    assert "<ins>" in page and "without it the target could say" in page and "Here the deal turned" in page
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_resumes(attack, agents, tmp_path, run_here):
+    options = ["--attack", *attack.split(), "--max_samples", "20", "--max_turns", "4", "--target_decoding", "sample"]
+    options += ["--search", "pad_greedy", "--per_device_batch_size", "8", "--replies", "2"]
+    options += ["--model_name_or_path", str(agents / "target"), "--adversary_name_or_path", str(agents / "other")]
+    done = run_here("attack_negotiator.py", *options, "--output_dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    rows = records_of(tmp_path / "run")
+    assert len(rows) == 20 and all(row["success"] == (row["score"] > row["partner_score"]) for row in rows)
+    lines = (tmp_path / "run" / "records.jsonl").read_text().splitlines()
+    (tmp_path / "run" / "records.jsonl").write_text("\n".join(lines[:11]) + '\n{"torn')
+    assert run_here("attack_negotiator.py", *options, "--output_dir", str(tmp_path / "run")).returncode == 0
+    assert records_of(tmp_path / "run") == rows
+    if "transfer" in attack:
+        sentences = json.loads((tmp_path / "run" / "sentences.json").read_text())
+        said = {text for row in rows for text in row["turns"]}
+        assert said & {*sentences}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--attack rl --model_name_or_path {target}", "this attack needs a trained adversary"),
+        ("--model_name_or_path {target} --speaker_name_or_path {stranger}", "have different vocabularies"),
+        ("--model_name_or_path {victim}", "no negotiation agent, nor a chat model"),
+        ("--attack transfer --max_samples 5295", "no tables are left"),
+        ("--scenarios ./nowhere", "is no file or folder"),
+        ("--turn -1", "--turn must be at least 0"),
+        ("--changes 0", "--changes must be at least 1"),
+        ("--max_perplexity_ratio 0", "--max_perplexity_ratio must be positive"),
+    ],
+)
+def test_mistakes_get_one_line(options, told, agents, tmp_path, run_here):
+    names = {name: agents / name for name in ("target", "stranger")} | {"victim": EMBEDDED_VICTIM}
+    command = [*options.format(**names).split(), "--output_dir", str(tmp_path / "run")]
+    done = run_here("attack_negotiator.py", *command)
+    assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run" / "records.jsonl").exists()
