@@ -101,6 +101,12 @@ def legal(counts: Tensor) -> Tensor:
     return (shares(torch.arange(CHOICES, device=counts.device)) <= counts[:, None]).all(2)
 
 
+def in_words(share: Sequence[int]) -> str:
+    """ "1 book, 2 balls"."""
+    taken = [f"{n} {item}{'s' if n > 1 else ''}" for n, item in zip(share, ITEMS, strict=True) if n]
+    return ", ".join(taken) or "nothing"
+
+
 def choice_of(shares: Tensor) -> Tensor:
     """The choices (...) that take shares (..., I)."""
     return (shares[..., 0] * (MOST + 1) + shares[..., 1]) * (MOST + 1) + shares[..., 2]

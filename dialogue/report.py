@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from scipy.stats import t
 
-from dialogue.domain import ITEMS, WORTH
+from dialogue.domain import ITEMS, WORTH, in_words
 from dialogue.summary import own_sentences
 from dialogue.types import EOS, SELECTION
 
@@ -250,6 +250,6 @@ def _mark(record: Record, own: list[dict[str, Any]]) -> None:
             if word not in (EOS, SELECTION)
         ]
         turn["reply"] = reply.replace(EOS, "").replace(SELECTION, "(selection)").strip()
-        turn["choice"] = choice or "no deal"
+        turn["choice"] = in_words([int(n) for n in choice.split()]) if choice else "no deal"
         taken = " ".join(map(str, record["partner_choice"]))
         turn["turned"] = i == last and record["success"] and choice != taken

@@ -86,13 +86,10 @@ def inclination(agent: Any, talk: Any, row: Any) -> str:
 
 
 def phrase(choice: int) -> str:
-    """ "1 book, 2 balls"."""
-    from dialogue.domain import ITEMS, NO_DEAL, SHARES
+    """A choice in words."""
+    from dialogue.domain import NO_DEAL, SHARES, in_words
 
-    if choice == NO_DEAL:
-        return "no deal"
-    taken = [f"{n} {item}{'s' if n > 1 else ''}" for n, item in zip(SHARES[choice], ITEMS, strict=True) if n]
-    return ", ".join(taken) or "nothing"
+    return "no deal" if choice == NO_DEAL else in_words(SHARES[choice])
 
 
 def settle(agent: Any, talk: Any, row: Any, scenario: Any) -> None:
