@@ -23,9 +23,9 @@ AT_ONCE = 4096  # candidates
 HINGE_WEIGHT = 3.0  # beside the loss, for swaps with <pad>
 INFEASIBLE = 1e6  # above every loss
 
-# loss (N,) and hinge (N,) of sentences (N, L) for the tables (N,); a loss may be missing (inf) where the hinge isn't 0,
-# unless all are asked for.
-Score = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]
+# Loss (N,) and hinge (N,) of sentences (N, L) for the tables (N,). Those of one table that have one number in (N,)
+# begin with as many of the same words. A loss may be missing (inf) where the hinge isn't 0, unless all are asked for.
+Score = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -58,7 +58,7 @@ def search(
         pad: the number of `<pad>`.
     """
     everyone = torch.arange(len(ids), device=ids.device)
-    loss, hinge = score(everyone, ids, False)
+    loss, hinge = score(everyone, ids, torch.zeros_like(everyone), False)
     before = loss.masked_fill(hinge > 0, torch.inf)
     found = Found(ids.clone(), before.clone(), torch.zeros_like(free), before, torch.ones_like(everyone))
     current, changed = ids.clone(), torch.zeros_like(free)
@@ -86,7 +86,7 @@ def _cheapest(rows: Tensor, current: Tensor, places: Tensor, score: Score, found
     for some in torch.arange(len(which), device=rows.device).split(AT_ONCE):
         swapped = current[rows[which[some]]]
         swapped[torch.arange(len(some), device=rows.device), place[some]] = pad
-        loss, hinge = score(rows[which[some]], swapped, True)
+        loss, hinge = score(rows[which[some]], swapped, torch.zeros_like(some), True)
         cost[which[some], place[some]] = loss + HINGE_WEIGHT * hinge
     found.candidates[rows] += places.sum(1)
     return torch.zeros_like(places).scatter(1, cost.argmin(1, keepdim=True), True)
@@ -102,7 +102,8 @@ def _best_change(
         swapped = current[rows[which[some]]][:, None].repeat(1, len(words), 1)  # (p, W, L)
         swapped[torch.arange(len(some), device=rows.device), :, place[some]] = words
         owner = rows[which[some]].repeat_interleave(len(words))
-        loss, hinge = score(owner, swapped.flatten(0, 1), False)
+        alike = place[some].repeat_interleave(len(words))
+        loss, hinge = score(owner, swapped.flatten(0, 1), alike, False)
         costs = loss.where(hinge == 0, INFEASIBLE + hinge).view(len(some), len(words))
         costs = costs.masked_fill(current[rows[which[some]], place[some], None] == words, torch.inf)  # no change
         value[some], best = costs.min(1)

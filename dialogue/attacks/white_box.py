@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dialogue.agent import NegotiationAgent, Talk
 from dialogue.attacks.goal import ENOUGH, OBJECTIVES, gains
+from dialogue.attacks.history import History
 from dialogue.attacks.search import Found, Score, search
 from dialogue.configs import AttackConfig, BadInput
 from dialogue.domain import ITEMS, NO_DEAL, SHARES, Scenario
@@ -86,7 +87,7 @@ class WhiteBoxAdversary:
             raise BadInput("the adversary's speaking module and the target have different vocabularies")
         self.speaker, self.target, self.config = speaker, target, config
         number = {word: i for i, word in enumerate(target.vocabulary)}
-        self.pad, self.selection = number[PAD], number[SELECTION]
+        self.pad, self.selection, self.you = number[PAD], number[SELECTION], number[YOU]
         marks, deal = {*MARKS, YOU, THEM}, DEAL_WORDS if config.protect_deal else set()
         unsaid = deal | (marks if config.legal_only else {EOS})
         self.words = torch.tensor([i for word, i in number.items() if word not in unsaid], device=target.device)
@@ -163,7 +164,8 @@ class WhiteBoxAdversary:
             found = self._search(memory, at, tried, self._preemptive(memory, at, tried, 1), ratio, ENOUGH[kind])
             if self.target.temperature:  # it has to work whatever the target says
                 confirm = self._preemptive(memory, at, tried, self.config.replies)
-                found.loss = confirm(_all(at), found.ids, True)[0].where(found.loss.isfinite(), found.loss)
+                mean, _ = confirm(_all(at), found.ids, torch.zeros_like(at), True)
+                found.loss = mean.where(found.loss.isfinite(), found.loss)
         enough = ENOUGH[kind][self.config.objective]
         good = found.loss <= enough if only_successes else found.loss.isfinite()
         kept = some[good]
@@ -179,18 +181,15 @@ class WhiteBoxAdversary:
         inside = torch.arange(base.ids.shape[1], device=base.ids.device) < base.lengths[:, None]
         limit = self.config.max_perplexity_ratio
 
-        def limited(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
-            if limit is None:
-                return score(owner, ids, everything)
-            excess = (ratio(owner, ids) / limit).log().clamp(min=0)
-            loss, hinge = score(owner, ids, everything)
-            return loss, hinge + excess
+        def limited(owner: Tensor, ids: Tensor, alike: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+            loss, hinge = score(owner, ids, alike, everything)
+            return loss, hinge + (ratio(owner, ids) / limit).log().clamp(min=0)
 
         found = search(
             base.ids,
             inside & ~torch.isin(base.ids, self.fixed),
             self.words,
-            limited,
+            score if limit is None else limited,
             method=self.config.search,
             changes=self.config.changes,
             enough=enough[self.config.objective],
@@ -202,17 +201,23 @@ class WhiteBoxAdversary:
     def _reactive(self, memory: Memory, rows: Tensor, base: Utterances) -> Score:
         """Scores sentences after which the target shall say `<selection>` (3.9) and decide in our favour (3.10)."""
 
-        def score(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
-            fork, everyone = self._heard(memory, rows[owner], ids, base.lengths[owner]), _all(owner)
-            logits = self.target.first_word_logits(fork, everyone)
-            others = logits.index_fill(1, everyone.new_tensor([self.selection]), -torch.inf).amax(1)
+        end = base.ids.new_tensor([self.you, self.selection])
+
+        def score(owner: Tensor, ids: Tensor, alike: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+            _count(memory.queries, rows[owner])
+            history, which = self._begun(memory, rows, owner, ids, alike)
+            ids, lengths = _rest(ids, alike), base.lengths[owner] - alike
+            logits = history.first_word_logits(which, ids, lengths)
+            others = logits.index_fill(1, end[1:], -torch.inf).amax(1)
             hinge = (others - logits[:, self.selection]).clamp(min=0)
-            deciding = everyone if everything else (hinge == 0).nonzero()[:, 0]
+            deciding = _all(owner) if everything else (hinge == 0).nonzero()[:, 0]
             loss = torch.full_like(hinge, torch.inf)
             if len(deciding):
-                fork = fork.fork(deciding)
-                self._end(self.target, fork, _all(deciding), own=True)
-                loss[deciding] = self._decided(memory, rows[owner[deciding]], fork).to(loss.dtype)
+                lengths = lengths[deciding]
+                said = torch.cat([ids[deciding], ids.new_full((len(deciding), 2), self.pad)], dim=1)
+                said.scatter_(1, lengths[:, None] + _all(end), end.expand(len(deciding), 2))
+                scores = history.choice_scores(which[deciding], said, lengths + 2)
+                loss[deciding] = self._loss(memory, rows[owner[deciding]], scores).to(loss.dtype)
             return loss, hinge
 
         return score
@@ -224,33 +229,38 @@ class WhiteBoxAdversary:
         with those that the real one is drawn with.
         """
 
-        def score(owner: Tensor, ids: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
+        def score(owner: Tensor, ids: Tensor, alike: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
             everyone, losses = _all(owner), []
+            history, which = self._begun(memory, rows, owner, ids, alike)
+            begun = memory.target.lengths[rows[owner]] + 1 + alike  # where the sentences part
             for number in range(replies):
-                fork = self._heard(memory, rows[owner], ids, base.lengths[owner])
+                fork = memory.target.fork(rows[owner])
+                self.target.read(fork, everyone, Utterances(ids, base.lengths[owner], self.target.vocabulary))
+                _count(memory.queries, rows[owner])
                 fork.seeds = series(fork.seeds, number)
                 over = self.target.write(fork, everyone).ends_talk()
-                self._end(self.target, fork, (~over).nonzero()[:, 0], own=False)
-                losses.append(self._decided(memory, rows[owner], fork))
+                self._end(self.target, fork, (~over).nonzero()[:, 0])
+                scores = history.choice_scores(which, _rest(fork.words, begun), fork.lengths - begun)
+                losses.append(self._loss(memory, rows[owner], scores))
             return torch.stack(losses).mean(0), torch.zeros_like(losses[0])
 
         return score
 
-    def _heard(self, memory: Memory, rows: Tensor, ids: Tensor, lengths: Tensor) -> Talk:
-        """The target's memory of `rows` once it has heard sentences (N, L)."""
-        fork = memory.target.fork(rows)
-        self.target.read(fork, _all(rows), Utterances(ids, lengths, self.target.vocabulary))
-        memory.queries += torch.bincount(rows, minlength=len(memory.queries))
-        return fork
+    def _begun(self, memory: Memory, rows: Tensor, owner: Tensor, ids: Tensor, alike: Tensor) -> tuple[History, Tensor]:
+        """The histories that sentences (N, L) go on from where they part, and the number of each one's (N,)."""
+        pairs, which = torch.stack([owner, alike]).unique(dim=1, return_inverse=True)
+        first = torch.empty_like(pairs[0]).scatter_(0, which, _all(which))  # a sentence of each
+        return History(self.target, memory.target, rows[pairs[0]], ids[first], pairs[1]), which
 
-    def _end(self, agent: NegotiationAgent, talk: Talk, rows: Tensor, *, own: bool) -> None:
+    def _end(self, agent: NegotiationAgent, talk: Talk, rows: Tensor) -> None:
+        """The adversary ends the talks."""
         if len(rows):
-            agent.read(talk, rows, Utterances.of([SELECTION] * len(rows), agent.vocabulary), own=own)
+            agent.read(talk, rows, Utterances.of([SELECTION] * len(rows), agent.vocabulary))
 
-    def _decided(self, memory: Memory, rows: Tensor, fork: Talk) -> Tensor:
-        """(N,) the loss of what the target decides at the end of its talks `fork` of `rows`."""
-        memory.decisions += torch.bincount(rows, minlength=len(memory.decisions))
-        return self.objective(self.target.choice_scores(fork, _all(rows)), memory.gain[rows])
+    def _loss(self, memory: Memory, rows: Tensor, scores: Tensor) -> Tensor:
+        """(N,) the loss of what the target decides by scores (N, C)."""
+        _count(memory.decisions, rows)
+        return self.objective(scores, memory.gain[rows])
 
     def _ratios(self, memory: Memory, rows: Tensor, base: Utterances) -> Any:
         """A function of rows' numbers (N,) and sentences (N, L): perplexity over that of the regular sentence."""
@@ -269,12 +279,22 @@ class WhiteBoxAdversary:
         everyone, fork = _all(rows), memory.target.fork(rows)
         self.target.read(fork, everyone, base)
         reply = self.target.write(fork, everyone)
-        self._end(self.target, fork, (~reply.ends_talk()).nonzero()[:, 0], own=False)
+        self._end(self.target, fork, (~reply.ends_talk()).nonzero()[:, 0])
         choices = self.target.choose(fork, everyone).tolist()
         told = zip(rows.tolist(), base.texts(), losses.tolist(), ratios.tolist(), reply.texts(), choices, strict=True)
         for row, text, loss, ratio, answer, choice in told:
             share = () if choice == NO_DEAL else SHARES[choice]
             memory.attempts[row][-1] = Attempt(kind, text, loss, ratio, answer, share)
+
+
+def _count(counts: Tensor, rows: Tensor) -> None:
+    counts += torch.bincount(rows, minlength=len(counts))
+
+
+def _rest(ids: Tensor, start: Tensor) -> Tensor:
+    """(N, L) the words from `start` (N,) on, then any."""
+    place = start[:, None] + torch.arange(ids.shape[1] - int(start.min()), device=ids.device)
+    return ids.gather(1, place.clamp(max=ids.shape[1] - 1))
 
 
 def _all(rows: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def landscape(seed: int, infeasible: float = 0.3):
     hinges[torch.rand(size, generator=generator) > infeasible] = 0
     seen = []
 
-    def score(owner, ids, everything):
+    def score(owner, ids, alike, everything):
         seen.append(len(ids))
         place = (owner, *ids.T)
         hinge = hinges[place]
@@ -102,7 +102,7 @@ def test_a_row_is_searched_as_if_alone(method):
             IDS[row : row + 1],
             free[row : row + 1],
             WORDS,
-            lambda owner, ids, everything, row=row: score(owner + row, ids, everything),
+            lambda owner, ids, alike, everything, row=row: score(owner + row, ids, alike, everything),
             **options,
         )
         for name in ("ids", "loss", "before", "candidates"):

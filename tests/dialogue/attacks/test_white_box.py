@@ -59,19 +59,21 @@ LINES = ["i take the ball <eos>", "deal <eos>", "you want books ? <eos>"]
 BASE = Utterances.of(["you take book <eos>", "i want the hats <eos>", "ok <eos>"], tuple(WORDS))
 
 
-def candidates():
-    owner = torch.tensor([0, 2, 1, 1, 0, 2])
+def candidates(told):
+    """Two changes of each base sentence, at a place of its own; which words are alike may be told, or not."""
+    owner, place = torch.tensor([0, 2, 1, 1, 0, 2]), torch.tensor([1, 0, 2, 2, 1, 0])
     ids = BASE.ids[owner].clone()
-    ids[torch.arange(6), 0] = torch.tensor([NUMBER[word] for word in "take deal i book ball hat".split()])
-    return owner, ids
+    ids[torch.arange(6), place] = torch.tensor([NUMBER[word] for word in "take deal i book ball hat".split()])
+    return owner, ids, place if told else torch.zeros_like(place)
 
 
-def test_reactive_scores_are_those_of_one_sentence_at_a_time():
+@pytest.mark.parametrize("told", [True, False])
+def test_reactive_scores_are_those_of_one_sentence_at_a_time(told):
     one = adversary(objective="paper")
     memory = begun(one, LINES)
-    owner, ids = candidates()
-    loss, hinge = one._reactive(memory, torch.arange(3), BASE)(owner, ids, True)
-    lazy, same = one._reactive(memory, torch.arange(3), BASE)(owner, ids, False)
+    owner, ids, alike = candidates(told)
+    loss, hinge = one._reactive(memory, torch.arange(3), BASE)(owner, ids, alike, True)
+    lazy, same = one._reactive(memory, torch.arange(3), BASE)(owner, ids, alike, False)
     assert torch.equal(hinge, same)
     assert torch.allclose(lazy, loss.where(hinge == 0, torch.inf)), "the decision is asked where (3.9) holds, only"
     gain = gains(SCENARIOS[:3])
@@ -91,11 +93,12 @@ def test_reactive_scores_are_those_of_one_sentence_at_a_time():
         assert loss[i].item() == pytest.approx(margin(scores, gain[row : row + 1]).item(), abs=1e-10)
 
 
-def test_preemptive_scores_are_those_of_one_sentence_at_a_time():
+@pytest.mark.parametrize("told", [True, False])
+def test_preemptive_scores_are_those_of_one_sentence_at_a_time(told):
     one = adversary(PreemptiveAdversary, objective="paper")
     memory = begun(one, LINES)
-    owner, ids = candidates()
-    loss, hinge = one._preemptive(memory, torch.arange(3), BASE, 1)(owner, ids, False)
+    owner, ids, alike = candidates(told)
+    loss, hinge = one._preemptive(memory, torch.arange(3), BASE, 1)(owner, ids, alike, False)
     assert not hinge.any()
     gain = gains(SCENARIOS[:3])
     for i, row in enumerate(owner.tolist()):
@@ -112,10 +115,10 @@ def test_replies_that_are_tried_are_a_mean_over_series():
     """k replies are k different draws, the same for every candidate of a dialogue, and none is the real one."""
     one = adversary(PreemptiveAdversary, target=tiny_agent(1, temperature=1.0), objective="paper")
     memory = begun(one, LINES)
-    owner, ids = candidates()
-    first, _ = one._preemptive(memory, torch.arange(3), BASE, 1)(owner, ids, False)
-    many, _ = one._preemptive(memory, torch.arange(3), BASE, 4)(owner, ids, False)
-    again, _ = one._preemptive(memory, torch.arange(3), BASE, 4)(owner.flip(0), ids.flip(0), False)
+    owner, ids, alike = candidates(False)
+    first, _ = one._preemptive(memory, torch.arange(3), BASE, 1)(owner, ids, alike, False)
+    many, _ = one._preemptive(memory, torch.arange(3), BASE, 4)(owner, ids, alike, False)
+    again, _ = one._preemptive(memory, torch.arange(3), BASE, 4)(owner.flip(0), ids.flip(0), alike, False)
     assert torch.allclose(many.flip(0), again, atol=1e-10) and not torch.allclose(first, many)
     assert memory.queries.tolist() == [2 * 9] * 3
 
