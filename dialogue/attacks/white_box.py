@@ -200,7 +200,6 @@ class WhiteBoxAdversary:
 
     def _reactive(self, memory: Memory, rows: Tensor, base: Utterances) -> Score:
         """Scores sentences after which the target shall say `<selection>` (3.9) and decide in our favour (3.10)."""
-
         end = base.ids.new_tensor([self.you, self.selection])
 
         def score(owner: Tensor, ids: Tensor, alike: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
