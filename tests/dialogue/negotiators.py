@@ -1,4 +1,4 @@
-"""A tiny agent with random weights, in float64, that talks at random; and one that says what it is told to."""
+"""Tiny agents with random weights, in float64, that talk at random; and one that says what it is told to."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import torch
 
 from dialogue.agent import NegotiationAgent, NegotiationConfig
 from dialogue.domain import NO_DEAL
-from dialogue.types import MARKS, THEM, YOU, Utterances
+from dialogue.types import MARKS, SELECTION, THEM, YOU, Utterances
 
 WORDS = [*MARKS, YOU, THEM, *"i you want take the book hat ball books hats balls deal ok ?".split()]
 SMALL = {"embedding_size": 12, "context_size": 6, "hidden_size": 8, "selection_size": 10, "max_words": 9}
@@ -16,6 +16,14 @@ def tiny_agent(seed: int = 0, **changed) -> NegotiationAgent:
     torch.manual_seed(seed)
     config = NegotiationConfig(**({"words": WORDS, "init_range": 1.0} | SMALL | changed))
     return NegotiationAgent(config).double().eval()
+
+
+def ready_to_end(seed=12, temperature=0.0):
+    """A target that says `<selection>` after some sentences and not after others."""
+    target = tiny_agent(seed, temperature=temperature)
+    with torch.no_grad():
+        target.embedding.weight[WORDS.index(SELECTION)] *= 2
+    return target
 
 
 @dataclass

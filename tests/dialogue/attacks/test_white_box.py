@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from negotiators import WORDS, tiny_agent
+from negotiators import WORDS, ready_to_end, tiny_agent
 
 from dialogue.attacks.adaptive import AdaptiveAdversary
 from dialogue.attacks.attack import attack
@@ -17,14 +17,6 @@ from dialogue.types import EOS, MARKS, SELECTION, THEM, YOU, Utterances
 
 SCENARIOS = all_scenarios()[::400]
 NUMBER = {word: i for i, word in enumerate(WORDS)}
-
-
-def ready_to_end(seed=12, temperature=0.0):
-    """A target that says `<selection>` after some sentences and not after others."""
-    target = tiny_agent(seed, temperature=temperature)
-    with torch.no_grad():
-        target.embedding.weight[NUMBER[SELECTION]] *= 2
-    return target
 
 
 def adversary(kind=ReactiveAdversary, target=None, **options):
