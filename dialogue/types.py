@@ -132,6 +132,24 @@ class DialogueRecord:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """What an adversary made of one sentence. `kind` says which attack it is; a "regular" one was left as it was.
+
+    `base` is what the speaking module wanted to say; `reply` is one thing that the target could have said to that, and
+    `choice` the share that it would have taken if the talk had ended there, empty for none. `loss` is that of what was
+    said, None where the constraints are broken; `perplexity_ratio` how much less likely it is than `base` to the
+    adversary's speaking module.
+    """
+
+    kind: str
+    base: str
+    loss: float | None = None
+    perplexity_ratio: float = 1.0
+    reply: str = ""
+    choice: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class AttackRecord(DialogueRecord):
     """One dialogue of an adversary, the first agent, and the target. `success`: the adversary got more points.
 

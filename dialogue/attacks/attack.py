@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from dialogue.attacks.white_box import Attempt, Memory
+from dialogue.attacks.transfer import TransferMemory
+from dialogue.attacks.white_box import Memory
 from dialogue.selfplay import Table, columns, play
 from dialogue.summary import geometric, own_sentences, own_turns
-from dialogue.types import MARKS, THEM, YOU, Agent, AttackRecord
+from dialogue.types import MARKS, THEM, YOU, Agent, AttackRecord, Attempt
 
 
 def attack(adversary: Agent, target: Agent, batch: Sequence[Table], *, seed: int, **options: Any) -> list[AttackRecord]:
@@ -25,9 +26,9 @@ def attack(adversary: Agent, target: Agent, batch: Sequence[Table], *, seed: int
     records = []
     for i, table in enumerate(batch):
         shared = columns(played, i, table, seed=seed, seconds=seconds)
-        own = [text for speaker, text in zip(shared["speakers"], shared["turns"], strict=True) if speaker == 0]
-        inside = isinstance(memory, Memory)
-        attempts = memory.attempts[i] if inside else [Attempt("regular", text) for text in own]
+        own, inside = own_sentences(shared), isinstance(memory, Memory)
+        told = memory.attempts[i] if isinstance(memory, Memory | TransferMemory) else None
+        attempts = [Attempt("regular", text) for text in own] if told is None else told
         shared["queries"] += int(memory.queries[i]) if inside else 0
         said = len(attempts)  # the limit of turns may have ended the talk for the adversary
         records.append(

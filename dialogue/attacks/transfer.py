@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dialogue.agent import NegotiationAgent, Talk
 from dialogue.domain import Scenario
-from dialogue.types import SELECTION, DialogueRecord, Utterances
+from dialogue.types import SELECTION, Attempt, DialogueRecord, Utterances
 from textadv.noise import series, uniform
 
 HIGH = 5  # points more than the target
@@ -50,11 +50,15 @@ def drawn(said: Utterances, where: Tensor, sentences: Sequence[str], seeds: Tens
 
 @dataclass
 class TransferMemory:
-    """What the adversary remembers: its speaking module's talk, utterances so far (B,), whether it has acted (B,)."""
+    """What the adversary remembers: its speaking module's talk, utterances so far (B,), whether it has acted (B,).
+
+    `attempts`: one for each of its turns.
+    """
 
     own: Talk
     spoken: Tensor
     acted: Tensor
+    attempts: list[list[Attempt]]
 
 
 class TransferAdversary:
@@ -65,7 +69,8 @@ class TransferAdversary:
 
     def begin(self, scenarios: Sequence[Scenario], seeds: Tensor) -> TransferMemory:
         own = self.speaker.begin(scenarios, seeds)
-        return TransferMemory(own, torch.zeros_like(own.lengths), torch.zeros_like(own.lengths, dtype=torch.bool))
+        spoken, acted = torch.zeros_like(own.lengths), torch.zeros_like(own.lengths, dtype=torch.bool)
+        return TransferMemory(own, spoken, acted, [[] for _ in scenarios])
 
     def read(self, memory: TransferMemory, rows: Tensor, said: Utterances, *, own: bool = False) -> None:
         self.speaker.read(memory.own, rows, said, own=own)
@@ -75,6 +80,8 @@ class TransferAdversary:
         rows = rows.to(memory.spoken.device)
         said = self.speaker.write(memory.own.fork(rows), torch.arange(len(rows), device=rows.device))
         due = (memory.spoken[rows] >= self.turn) & ~memory.acted[rows] & ~said.ends_talk()
+        for row, text, acts in zip(rows.tolist(), said.texts(), due.tolist(), strict=True):
+            memory.attempts[row].append(Attempt("transfer" if acts else "regular", text))
         said = drawn(said, due, self.sentences, memory.own.seeds[rows], memory.own.turns[rows])
         memory.acted[rows] |= due
         self.read(memory, rows, said, own=True)

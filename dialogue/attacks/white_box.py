@@ -22,29 +22,11 @@ from dialogue.attacks.history import History
 from dialogue.attacks.search import Found, Score, search
 from dialogue.configs import AttackConfig, BadInput
 from dialogue.domain import ITEMS, NO_DEAL, SHARES, Scenario
-from dialogue.types import EOS, MARKS, PAD, SELECTION, THEM, YOU, Utterances
+from dialogue.types import EOS, MARKS, PAD, SELECTION, THEM, YOU, Attempt, Utterances
 from textadv.noise import series
 
 NUMBERS = "zero one two three four five six seven eight nine ten".split()
 DEAL_WORDS = {*ITEMS, *(f"{item}s" for item in ITEMS), *NUMBERS, *map(str, range(11))}
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What an adversary made of one sentence. `kind` says which attack it is; a "regular" one was left as it was.
-
-    `base` is what the speaking module wanted to say; `reply` is one thing that the target could have said to that, and
-    `choice` the share that it would have taken if the talk had ended there, empty for none. `loss` is that of what was
-    said, None where the constraints are broken; `perplexity_ratio` how much less likely it is than `base` to the
-    adversary's speaking module.
-    """
-
-    kind: str
-    base: str
-    loss: float | None = None
-    perplexity_ratio: float = 1.0
-    reply: str = ""
-    choice: tuple[int, ...] = ()
 
 
 @dataclass

@@ -91,6 +91,9 @@ def test_a_sentence_is_said_once_after_the_turns():
         assert said == [i for i in own if i >= 3][:1]
         found += len(said)
     assert found
+    records = attack(adversary, Scripted(["deal <eos>"] * 9), TABLES, seed=0, max_turns=4)
+    assert sum(record.kinds.count("transfer") for record in records) == found
+    assert all(base not in lines for record in records for base in record.bases), "the regular sentences"
 
 
 def test_sentences_are_drawn_by_the_dialogues_chance():
