@@ -156,6 +156,10 @@ class ReinforceConfig:
         default=None, metadata={"help": "of the policy gradient (fast: 5e-4, Adam; paper: 0.1, SGD)"}
     )
     rl_max_grad_norm: float = field(default=1.0, metadata={"help": "longest gradient of either kind of step, L2"})
+    rl_reward: Literal["points", "released"] = field(
+        default="points",
+        metadata={"help": "of an adversary: its advantage, or the authors' shaped one, which looks into the target"},
+    )
     gamma: float = field(default=0.95, metadata={"help": "discount of a word for each own word after it"})
     supervised_every: int | None = field(
         default=None, metadata={"help": "steps from one supervised batch to the next; 0: none (fast: 1, paper: 4)"}

@@ -23,13 +23,14 @@ def attack(adversary: Agent, target: Agent, batch: Sequence[Table], *, seed: int
     played = play((adversary, target), batch, seed=seed, complement=True, **options)
     seconds = (time.perf_counter() - begun) / len(batch)
     memory = played.talks[0]
+    told = memory.attempts if isinstance(memory, Memory | TransferMemory) else None
+    inside = memory if isinstance(memory, Memory) else None
     records = []
     for i, table in enumerate(batch):
         shared = columns(played, i, table, seed=seed, seconds=seconds)
-        own, inside = own_sentences(shared), isinstance(memory, Memory)
-        told = memory.attempts[i] if isinstance(memory, Memory | TransferMemory) else None
-        attempts = [Attempt("regular", text) for text in own] if told is None else told
-        shared["queries"] += int(memory.queries[i]) if inside else 0
+        own = own_sentences(shared)
+        attempts = told[i] if told else [Attempt("regular", text) for text in own]
+        shared["queries"] += int(inside.queries[i]) if inside else 0
         said = len(attempts)  # the limit of turns may have ended the talk for the adversary
         records.append(
             AttackRecord(
@@ -42,8 +43,8 @@ def attack(adversary: Agent, target: Agent, batch: Sequence[Table], *, seed: int
                 perplexity_ratios=[attempt.perplexity_ratio for attempt in attempts],
                 unattacked_replies=[attempt.reply for attempt in attempts],
                 unattacked_choices=[" ".join(map(str, attempt.choice)) for attempt in attempts],
-                candidates=int(memory.candidates[i]) if inside else 0,
-                decisions=int(memory.decisions[i]) if inside else 0,
+                candidates=int(inside.candidates[i]) if inside else 0,
+                decisions=int(inside.decisions[i]) if inside else 0,
                 **shared,
             )
         )

@@ -23,21 +23,13 @@ MOST_POINTS = 5.0  # of the released reward
 
 
 class RlAttack(Reinforcement):
-    """The training of an adversary, in progress; see `Reinforcement`.
-
-    Args:
-        shaped: reward by `released_reward`, which looks into the target, in place of (3.7).
-    """
-
-    def __init__(self, *args: Any, shaped: bool = False, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.shaped = shaped
+    """The training of an adversary, in progress; see `Reinforcement`. `rl_reward` says what is rewarded."""
 
     def play(self, batch: Sequence[Table]) -> Played:
         return play((self.agent, self.partner), batch, seed=self.seed, complement=True)
 
     def reward(self, played: Played) -> Tensor:
-        if self.shaped:
+        if self.config.rl_reward == "released":
             return released_reward(self.partner, played)
         return played.score - played.partner_score
 

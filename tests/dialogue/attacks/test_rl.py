@@ -19,23 +19,22 @@ from textadv.noise import example_seeds
 TABLES = [Table(i, scenario) for i, scenario in enumerate(all_scenarios()[::900])]
 
 
-def training(tmp_path, *, shaped=False):
+def training(**options):
     agent = tiny_agent(0, temperature=1.0).float()
     return RlAttack(
         agent,
         tiny_agent(1, temperature=1.0).float(),
-        ReinforceConfig(rl_dialogues=16, rl_batch_size=8, validate_every=8, validation_dialogues=5),
+        ReinforceConfig(rl_dialogues=16, rl_batch_size=8, validate_every=8, validation_dialogues=5, **options),
         accelerator=Accelerator(cpu=True),
         views=Views(agent.vocabulary, corpus("test")[:20]),
         scenarios=[table.scenario for table in TABLES],
         validation=[table.scenario for table in TABLES[:2]],
         seed=3,
-        shaped=shaped,
     )
 
 
 def test_the_reward_is_the_advantage_after_the_complement(tmp_path):
-    one = training(tmp_path)
+    one = training()
     played = one.play(TABLES)
     counts, values, target_values = tables([table.scenario for table in TABLES])
     assert torch.equal(played.choice, complement(played.partner_choice, counts))
@@ -49,8 +48,8 @@ def test_the_reward_is_the_advantage_after_the_complement(tmp_path):
     assert (tmp_path / "best" / "model.safetensors").exists()
 
 
-def test_the_released_reward_by_hand(tmp_path):
-    one = training(tmp_path, shaped=True)
+def test_the_released_reward_by_hand():
+    one = training(rl_reward="released")
     played = one.play(TABLES)
     found = one.reward(played)
     assert torch.equal(found, released_reward(one.partner, played))
