@@ -1,6 +1,6 @@
 """Attack a negotiation agent with an adversarial one, which takes what the target leaves: AdvAgent.
 
-The embedded RL agent under Algorithm 7 (reactive, else preemptive, else later), offline, half a minute of one CPU core:
+The embedded RL agent under Algorithm 7 (reactive, else preemptive, else later), offline, a minute or two:
 
     accelerate launch scripts/attack_negotiator.py --max_samples 200
 

@@ -91,6 +91,8 @@ def measure_selfplay(
             for agent, choose in zip(agents, chooses, strict=True):
                 agent.choose = timed(choose, decisions[size], device)
             whole[size].dialogues += timed(played, whole[size], device)(size)
+    for agent, choose in zip(agents, chooses, strict=True):
+        agent.choose = choose
     for size, clock in whole.items():
         print(
             f"batch {size:>5}: {clock.rate():8.1f} dialogues/s, {clock.dialogues / clock.cpu:8.1f} a CPU-second, "

@@ -37,11 +37,11 @@ class AdaptiveAdversary(WhiteBoxAdversary):
 
     def attack(self, memory: Memory, rows: Tensor, base: Utterances) -> Utterances:
         regular = self.closed(memory, rows, base)
-        open_ = ~memory.closing[rows]
+        open_ = ~regular.ends_talk()
         said, reacted = self.replaced(memory, rows, regular, open_, "reactive", only_successes=True)
         said, preempted = self.replaced(memory, rows, said, open_ & ~reacted, "preemptive", only_successes=True)
         memory.closing[rows] |= preempted
-        left = open_ & ~reacted & ~preempted & ~regular.ends_talk()
+        left = open_ & ~reacted & ~preempted
         if not self.sentences or not left.any():
             return said
         for row in rows[left].tolist():

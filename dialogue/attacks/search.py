@@ -32,14 +32,11 @@ Score = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor]]
 class Found:
     """The best sentences.
 
-    ids: (n, L). loss: (n,), inf if none keeps to the constraints. changed: (n, L) the places that differ.
-    before: (n,) the loss of the sentence that was given, inf if it breaks them. candidates: (n,) sentences scored.
+    ids: (n, L). loss: (n,), inf if none keeps to the constraints. candidates: (n,) sentences scored.
     """
 
     ids: Tensor
     loss: Tensor
-    changed: Tensor
-    before: Tensor
     candidates: Tensor
 
 
@@ -59,8 +56,7 @@ def search(
     """
     everyone = torch.arange(len(ids), device=ids.device)
     loss, hinge = score(everyone, ids, torch.zeros_like(everyone), False)
-    before = loss.masked_fill(hinge > 0, torch.inf)
-    found = Found(ids.clone(), before.clone(), torch.zeros_like(free), before, torch.ones_like(everyone))
+    found = Found(ids.clone(), loss.masked_fill(hinge > 0, torch.inf), torch.ones_like(everyone))
     current, changed = ids.clone(), torch.zeros_like(free)
     for _ in range(changes):
         rows = ((found.loss > enough) & (free & ~changed).any(1)).nonzero()[:, 0]
@@ -75,7 +71,6 @@ def search(
         better = (value < INFEASIBLE) & (value < found.loss[rows])
         kept = rows[better]
         found.ids[kept], found.loss[kept] = current[kept], value[better]
-    found.changed = found.ids != ids
     return found
 
 

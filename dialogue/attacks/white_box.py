@@ -129,11 +129,11 @@ class WhiteBoxAdversary:
         """What to say in place of `base`, and where that was searched for and found: (n,).
 
         Args:
-            due: (n,) where to search. A bare `<selection>` stays as it is.
+            due: (n,) where to search. A sentence that ends the talk stays as it is: nobody answers it.
             kind: "reactive" or "preemptive".
             only_successes: else the best sentence is said wherever one keeps to the constraints.
         """
-        due = due & ~((base.lengths == 1) & base.ends_talk())
+        due = due & ~base.ends_talk()
         some = due.nonzero()[:, 0]
         if len(some) == 0:
             return base, due

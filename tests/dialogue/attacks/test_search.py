@@ -58,8 +58,7 @@ def test_coordinate_takes_the_best_single_change_each_time(seed):
             assert hinges[(row, *found.ids[row])] == 0, "the constraint holds"
         else:
             assert found.loss[row] == torch.inf
-        assert found.changed[row].sum() <= 2
-        assert torch.equal(found.changed[row], found.ids[row] != IDS[row])
+        assert (found.ids[row] != IDS[row]).sum() <= 2
     assert (found.candidates == 1 + 3 * 4 + 2 * 4).all() and found.candidates.sum() == sum(seen)
 
 
@@ -105,7 +104,7 @@ def test_a_row_is_searched_as_if_alone(method):
             lambda owner, ids, alike, everything, row=row: score(owner + row, ids, alike, everything),
             **options,
         )
-        for name in ("ids", "loss", "before", "candidates"):
+        for name in ("ids", "loss", "candidates"):
             assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row]), name
 
 
@@ -115,4 +114,4 @@ def test_what_is_good_enough_is_left_alone():
     found = search(IDS, free, WORDS, score, method="coordinate", changes=2, enough=1e9, pad=PAD)
     assert torch.equal(found.ids, IDS) and seen == [len(IDS)]
     assert found.loss.tolist() == [losses[(row, *ids)].item() for row, ids in enumerate(IDS.tolist())]
-    assert hinges.max() == 0 and torch.equal(found.loss, found.before)
+    assert hinges.max() == 0

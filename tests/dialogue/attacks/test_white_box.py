@@ -13,7 +13,7 @@ from dialogue.attacks.white_box import Memory
 from dialogue.configs import AttackConfig, BadInput
 from dialogue.domain import NO_DEAL, SHARES, all_scenarios
 from dialogue.selfplay import Table
-from dialogue.types import EOS, MARKS, SELECTION, THEM, YOU, Utterances
+from dialogue.types import EOS, MARKS, SELECTION, THEM, YOU, Attempt, Utterances
 
 SCENARIOS = all_scenarios()[::400]
 NUMBER = {word: i for i, word in enumerate(WORDS)}
@@ -222,6 +222,17 @@ def test_who_cannot_be_attacked():
         ReactiveAdversary(tiny_agent(0, words=[*WORDS, "more"]), tiny_agent(1), AttackConfig())
     with pytest.raises(BadInput, match="no inside to look at"):
         ReactiveAdversary(tiny_agent(0), object(), AttackConfig())
+
+
+def test_a_sentence_that_ends_the_talk_is_not_attacked():
+    one = adversary(objective="paper")
+    memory = begun(one, LINES)
+    base = Utterances.of(["you take book <selection>", "<selection>", "you take book <eos>"], tuple(WORDS))
+    memory.attempts = [[Attempt("regular", text)] for text in base.texts()]
+    due = torch.ones(3, dtype=torch.bool)
+    said, found = one.replaced(memory, torch.arange(3), base, due, "reactive", only_successes=False)
+    assert (memory.candidates > 0).tolist() == [False, False, True]
+    assert not found[:2].any() and said.texts()[:2] == base.texts()[:2]
 
 
 def test_nothing_is_left_behind_in_the_adversarys_memory():
