@@ -11,17 +11,26 @@ MEASURES = {  # what results.json may hold, and how a person calls it
     "partner_score": ("The partner's points", "{:.2f}"),
     "advantage": ("Points more than the partner", "{:.2f}"),
     "par": ("Dialogues won", "{:.1%}"),
+    "advantage_rl": ("Advantage of the RL attack", "{:.2f}"),
+    "advantage_fresh": ("Advantage of a new adversary by the RL attack", "{:.2f}"),
+    "advantage_transfer": ("Advantage of the transfer attack", "{:.2f}"),
+    "advantage_reactive": ("Advantage of the reactive attack", "{:.2f}"),
+    "advantage_preemptive": ("Advantage of the preemptive attack", "{:.2f}"),
+    "advantage_adaptive": ("Advantage of Algorithm 7", "{:.2f}"),
 }
 
 
-def model_card(model: Any, *, stage: str, dataset: str, split: str, scores: dict[str, Any], command: str) -> str:
+def model_card(
+    model: Any, *, stage: str, dataset: str, split: str, scores: dict[str, Any], command: str, section: str = ""
+) -> str:
     """A card in Markdown, with the scores for the Hub in its head.
 
     Args:
-        stage: "supervised" or "reinforce".
+        stage: "supervised", "reinforce", "attack" or "hardened".
         dataset: a Hub id, or a name; split: what it was scored on.
         scores: its results.json; those of `MEASURES` are told.
         command: the one that made it.
+        section: Markdown of its own, behind these scores.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -61,7 +70,7 @@ It divides books, hats and balls with a partner by chat (Deal or No Deal, Lewis 
 {model.config.temperature}. Load it with `dialogue.agent.NegotiationAgent.from_pretrained`.
 
 {table}
-
+{section}
 Scored on the split `{split}`. Made by
 
 ```

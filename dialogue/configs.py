@@ -6,6 +6,7 @@ from typing import Literal
 from textadv.configs import BadInput
 
 __all__ = [
+    "AdversarialTrainingConfig",
     "AgentsConfig",
     "AttackConfig",
     "BadInput",
@@ -16,6 +17,8 @@ __all__ = [
     "SupervisedConfig",
     "TargetConfig",
 ]
+
+ATTACKS = ("rl", "transfer", "reactive", "preemptive", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -212,3 +215,34 @@ class AttackConfig:
                 raise BadInput(f"--{name} must be at least {least}, not {getattr(self, name)}")
         if self.max_perplexity_ratio is not None and self.max_perplexity_ratio <= 0:
             raise BadInput(f"--max_perplexity_ratio must be positive, not {self.max_perplexity_ratio}")
+
+
+@dataclass(frozen=True)
+class AdversarialTrainingConfig:
+    """How a target is hardened, and by which attacks that is measured, before and after."""
+
+    rounds: int = field(default=6, metadata={"help": "rounds; in each the target learns, and then the adversary"})
+    round_dialogues: int = field(
+        default=960,
+        metadata={"help": "dialogues that either learns from in a round; --rl_dialogues are a new adversary's"},
+    )
+    defense_reward: Literal["points", "advantage"] = field(
+        default="points", metadata={"help": "what the target is to win: points, or more of them than the adversary"}
+    )
+    min_agreement: float = field(
+        default=0.85, metadata={"help": "a target that agrees with its partner less often isn't kept"}
+    )
+    evaluated_attacks: list[str] = field(
+        default_factory=lambda: ["rl", "reactive", "adaptive"],
+        metadata={"help": "attacks of scripts/attack_negotiator.py, by its own options; with rl goes a new adversary"},
+    )
+    evaluated_dialogues: int = field(default=200, metadata={"help": "dialogues of each attack, before and after"})
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "round_dialogues", "evaluated_dialogues"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.min_agreement <= 1:
+            raise BadInput(f"--min_agreement is a share from 0 to 1, not {self.min_agreement}")
+        if unknown := sorted({*self.evaluated_attacks} - {*ATTACKS}):
+            raise BadInput(f"--evaluated_attacks are among {', '.join(ATTACKS)}; there is no {', '.join(unknown)}")

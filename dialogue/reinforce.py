@@ -124,7 +124,13 @@ def policy_loss(model: Any, agent: NegotiationAgent, talk: Talk, own: Tensor, re
 
 
 class Reinforcement:
-    """A training in progress, that can be saved and gone on with."""
+    """A training in progress, that can be saved and gone on with.
+
+    A subclass may have several games, which take turns, a step each: it says of each what is played, from which chair,
+    and what is to be won.
+    """
+
+    games = 1
 
     def __init__(
         self,
@@ -145,7 +151,7 @@ class Reinforcement:
         supervised = self._optimizer(agent, self.config.supervised_learning_rate)
         self.model, self.policy, self.supervised = accelerator.prepare(agent, policy, supervised)
         self.agent: NegotiationAgent = accelerator.unwrap_model(self.model)
-        self.rewards, self.progress = Rewards(), Progress()
+        self.rewards, self.progress = [Rewards() for _ in range(self.games)], Progress()
 
     def _optimizer(self, agent: NegotiationAgent, rate: float | None) -> torch.optim.Optimizer:
         if self.config.preset == "paper":
@@ -176,30 +182,30 @@ class Reinforcement:
                 self._validate(folder, on_step)
                 self._save(folder)
 
-    def play(self, batch: Sequence[Table]) -> Played:
-        """What the two do at some tables."""
+    def play(self, batch: Sequence[Table], game: int = 0) -> Played:
+        """What happens at some tables."""
         return play((self.agent, self.partner), batch, seed=self.seed)
 
-    def reward(self, played: Played) -> Tensor:
+    def seat(self, game: int) -> int:
+        """The chair of the one that learns: 0 or 1."""
+        return 0
+
+    def reward(self, played: Played, game: int = 0) -> Tensor:
         """(B,) what is to be won: points."""
         return played.score
 
     def _step(self) -> dict[str, float]:
         """One step of policy gradient, and the supervised one that may be due."""
         number = self.progress.step
+        game = number % self.games
+        seat, seen = self.seat(game), self.rewards[game]
         self._train(dropout=False)
         with self.accelerator.autocast():
-            played = self.play(self._tables(number))
-            rewards = self.reward(played).to(self.accelerator.device, torch.float32)
-            self.rewards.add(self.accelerator.gather(rewards).tolist())
-            loss = policy_loss(
-                self.model,
-                self.agent,
-                played.talks[0],
-                self._chosen(played),
-                self.rewards.standardized(rewards),
-                self.config.gamma,
-            )
+            played = self.play(self._tables(number), game)
+            rewards = self.reward(played, game).to(self.accelerator.device, torch.float32)
+            seen.add(self.accelerator.gather(rewards).tolist())
+            own, standardized = self._chosen(played, seat), seen.standardized(rewards)
+            loss = policy_loss(self.model, self.agent, played.talks[seat], own, standardized, self.config.gamma)
         self._descend(loss, self.policy)
         if self.config.supervised_every and (number + 1) % self.config.supervised_every == 0:
             self._train(dropout=True)
@@ -220,9 +226,9 @@ class Reinforcement:
         optimizer.step()
         self.model.zero_grad()
 
-    def _chosen(self, played: Played) -> Tensor:
+    def _chosen(self, played: Played, seat: int) -> Tensor:
         """(B, T) the own words that the agent chose: not the <selection> that the limit of turns put into its mouth."""
-        talk = played.talks[0]
+        talk = played.talks[seat]
         length = int(talk.lengths.max())
         own = own_words(talk.words[:, :length], talk.lengths, self.agent.vocabulary)
         forced = played.transcript.cut.to(own.device).nonzero()[:, 0]
@@ -253,9 +259,11 @@ class Reinforcement:
         tables = [Table(-1 - i, self.validation[i % len(self.validation)]) for i in range(count)]
         points = 0.0
         with self.accelerator.autocast():
-            for start in range(0, count, VALIDATED_AT_ONCE):
-                some = tables[start : start + VALIDATED_AT_ONCE]
-                points += float(self.reward(self.play(some)).sum())
+            for game in range(self.games):
+                share = tables[game :: self.games]
+                for start in range(0, len(share), VALIDATED_AT_ONCE):
+                    some = share[start : start + VALIDATED_AT_ONCE]
+                    points += float(self.reward(self.play(some, game), game).sum())
         on_step({"validation_reward": points / count})
         if points / count > self.progress.best:
             self.progress.best, self.progress.best_step = points / count, self.progress.step
@@ -267,8 +275,9 @@ class Reinforcement:
         name = f"checkpoint-{self.progress.step}"
         part = folder / "checkpoint.part"
         self.accelerator.save_state(str(part))
+        self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:
-            state = {"rewards": asdict(self.rewards), "progress": asdict(self.progress)}
+            state = {"rewards": [asdict(one) for one in self.rewards], "progress": asdict(self.progress)}
             (part / "state.json").write_text(json.dumps(state))
             part.rename(folder / name)
             for old in folder.glob("checkpoint-*"):
@@ -283,7 +292,8 @@ class Reinforcement:
             return False
         self.accelerator.load_state(str(found[-1].parent))
         state = json.loads(found[-1].read_text())
-        self.rewards, self.progress = Rewards(**state["rewards"]), Progress(**state["progress"])
+        self.rewards = [Rewards(**one) for one in state["rewards"]]
+        self.progress = Progress(**state["progress"])
         return True
 
 

@@ -155,17 +155,21 @@ class Run(AbstractContextManager):
     """One run folder, from manifest to report, by however many processes there are.
 
     Examples are cut into batches before anything else, and of an interrupted batch nothing is kept: neither
-    interruption nor the number of processes shows. Raises `RunError` for a folder that isn't its own.
+    interruption nor the number of processes shows. Raises `RunError` for a folder that isn't its own. A run that is a
+    part of something larger is given that one's `accelerator`, and leaves it open.
     """
 
-    def __init__(self, arguments: RunArguments, configs: Sequence[Any], fingerprint: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: RunArguments, configs: Sequence[Any], fingerprint: dict[str, str], accelerator: Any = None
+    ) -> None:
         from accelerate import Accelerator, InitProcessGroupKwargs
         from accelerate.utils import set_seed
 
         self.arguments, self.folder = arguments, writable_folder(arguments.output_dir)
         patience = InitProcessGroupKwargs(timeout=timedelta(days=30))  # one may wait for another for days
         log_with = None if arguments.report_to == "none" else arguments.report_to
-        self.accelerator = Accelerator(log_with=log_with, project_dir=self.folder, kwargs_handlers=[patience])
+        own = {"log_with": log_with, "project_dir": self.folder, "kwargs_handlers": [patience]}
+        self.accelerator, self._is_part = accelerator or Accelerator(**own), accelerator is not None
         self.device, self.is_main = self.accelerator.device, self.accelerator.is_main_process
         set_seed(arguments.seed)
         precision = self.accelerator.mixed_precision.replace("no", "fp32")
@@ -185,7 +189,8 @@ class Run(AbstractContextManager):
         self._bar.close()  # ends its line, so that a message gets one of its own
         if error and self._batch and not self.is_main:  # a mistake that the main process can't report
             print(f"process {self.accelerator.process_index}: {error}", file=sys.stderr)
-        self.accelerator.end_training()
+        if not self._is_part:
+            self.accelerator.end_training()
 
     def batches(self, examples: Sequence[Any]) -> Iterator[list[Any]]:
         """This process's share of the batches that have no records yet, behind a progress bar.

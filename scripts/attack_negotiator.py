@@ -37,37 +37,49 @@ class AttackArguments(RunArguments):
 
 def main(arguments: AttackArguments, named: TargetConfig, play: PlayConfig, config: AttackConfig) -> None:
     """Attacks at every table, and writes a run folder."""
-    from dialogue.attacks.attack import attack, attack_measures
-    from dialogue.report import attack_report
-    from dialogue.selfplay import load_tables, starters_of
+    from dialogue.selfplay import load_tables
     from textadv.data import texts_fingerprint
-    from textadv.fingerprint import parameters_fingerprint
 
     agents, tables = load_agents(named, config), load_tables(play)
-    fingerprint = {name: parameters_fingerprint(agent) for name, agent in agents.items()}
-    fingerprint |= {"scenarios": texts_fingerprint(repr(one) for one in tables)}
-    sentences = []
+    fingerprint = fingerprints(agents) | {"scenarios": texts_fingerprint(repr(one) for one in tables)}
     with Run(arguments, [named, play, config], fingerprint) as run:
-        agents = {name: agent.to(run.device) for name, agent in agents.items()}
-        if "transfer" in (config.attack, config.fallback):
-            others = tables[arguments.max_samples or len(tables) :][:WINS_FROM]
-            sentences = winning(agents, others, arguments.seed)
-            if run.is_main:
-                write_json(run.folder / "sentences.json", sentences)
-        adversary = make_adversary(agents, config, sentences)
-        for batch in run.batches(tables):
-            with run.accelerator.autocast():
-                records = attack(
-                    adversary,
-                    agents["target"],
-                    batch,
-                    seed=arguments.seed,
-                    max_turns=play.max_turns,
-                    starters=starters_of(play.starter, len(batch)),
-                    on_finished=run.advance,
-                )
-            run.append(records)
-        run.finish(attack_measures, attack_report)
+        attack_at(run, agents, tables, play, config)
+
+
+def fingerprints(agents: dict[str, Any]) -> dict[str, str]:
+    """What tells agents from others of the same names."""
+    from textadv.fingerprint import parameters_fingerprint
+
+    return {name: parameters_fingerprint(agent) for name, agent in agents.items()}
+
+
+def attack_at(run: Run, agents: dict[str, Any], tables: list[Any], play: PlayConfig, config: AttackConfig) -> None:
+    """A run from its first table to its report; the agents are those of `load_agents`."""
+    from dialogue.attacks.attack import attack, attack_measures
+    from dialogue.report import attack_report
+    from dialogue.selfplay import starters_of
+
+    arguments, sentences = run.arguments, []
+    agents = {name: agent.to(run.device) for name, agent in agents.items()}
+    if "transfer" in (config.attack, config.fallback):
+        others = tables[arguments.max_samples or len(tables) :][:WINS_FROM]
+        sentences = winning(agents, others, arguments.seed)
+        if run.is_main:
+            write_json(run.folder / "sentences.json", sentences)
+    adversary = make_adversary(agents, config, sentences)
+    for batch in run.batches(tables):
+        with run.accelerator.autocast():
+            records = attack(
+                adversary,
+                agents["target"],
+                batch,
+                seed=arguments.seed,
+                max_turns=play.max_turns,
+                starters=starters_of(play.starter, len(batch)),
+                on_finished=run.advance,
+            )
+        run.append(records)
+    run.finish(attack_measures, attack_report)
 
 
 def load_agents(named: TargetConfig, config: AttackConfig) -> dict[str, Any]:

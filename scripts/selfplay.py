@@ -34,27 +34,34 @@ class SelfplayArguments(RunArguments):
 
 def main(arguments: SelfplayArguments, named: AgentsConfig, config: PlayConfig) -> None:
     """Lets two agents talk at every table, and writes a run folder."""
-    from dialogue.report import report
-    from dialogue.selfplay import load_tables, selfplay, starters_of
-    from dialogue.summary import measures
+    from dialogue.selfplay import load_tables
     from textadv.data import texts_fingerprint
 
     agents, tables = load_agents(named), load_tables(config)
     fingerprint = agents_fingerprint(agents) | {"scenarios": texts_fingerprint(repr(one) for one in tables)}
     with Run(arguments, [named, config], fingerprint) as run:
-        agents = tuple(agent.to(run.device) for agent in agents)
-        for batch in run.batches(tables):
-            with run.accelerator.autocast():
-                records = selfplay(
-                    agents,
-                    batch,
-                    seed=arguments.seed,
-                    max_turns=config.max_turns,
-                    starters=starters_of(config.starter, len(batch)),
-                    on_finished=run.advance,
-                )
-            run.append(records)
-        run.finish(measures, report)
+        talk_at(run, agents, tables, config)
+
+
+def talk_at(run: Run, agents: tuple[Any, Any], tables: list[Any], config: PlayConfig) -> None:
+    """A run from its first table to its report."""
+    from dialogue.report import report
+    from dialogue.selfplay import selfplay, starters_of
+    from dialogue.summary import measures
+
+    agents = tuple(agent.to(run.device) for agent in agents)
+    for batch in run.batches(tables):
+        with run.accelerator.autocast():
+            records = selfplay(
+                agents,
+                batch,
+                seed=run.arguments.seed,
+                max_turns=config.max_turns,
+                starters=starters_of(config.starter, len(batch)),
+                on_finished=run.advance,
+            )
+        run.append(records)
+    run.finish(measures, report)
 
 
 def load_agents(named: AgentsConfig) -> tuple[Any, Any]:

@@ -23,6 +23,7 @@ The same command again goes on from the last checkpoint. The folder holds the ag
 import json
 import shlex
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,12 @@ def main(
     reinforced: ReinforceConfig,
 ) -> None:
     """Trains on a corpus, scores on a split that it hasn't seen, and writes the agent's folder."""
-    from dialogue.data import corpus_fingerprint, load_dialogues
+    from dialogue.data import corpus_fingerprint
 
     if stage.stage == "supervised" and (named.model_name_or_path or named.partner_name_or_path):
         raise BadInput("--stage supervised trains a new agent; to go on with a given one, --stage reinforce or attack")
     folder = writable_folder(arguments.output_dir)
-    if corpus.split in ("train", "validation"):
-        raise BadInput(f"the split to score, {corpus.split!r}, is what is learnt from; give another --split")
-    splits = {name: load_dialogues(corpus.dataset_name, name) for name in ("train", "validation", corpus.split)}
-    splits["train"] = splits["train"][: arguments.max_samples]
+    splits = load_splits(arguments, corpus)
     fingerprint = {name: corpus_fingerprint(dialogues) for name, dialogues in splits.items()}
     options = training_arguments(folder, arguments, supervised)
     agents = load_agents(named, stage) if stage.stage != "supervised" else None
@@ -65,12 +63,22 @@ def main(
         else:
             agent, play = supervise(folder, options, supervised, train, validation), {}
         if options.process_index == 0:
-            save(folder, agent, stage, corpus, score(agent, test) | play)
+            save(folder, agent, stage.stage, corpus, score(agent, test) | play)
     if options.process_index == 0:
         print_table(json.loads((folder / "results.json").read_text()))
         print(f"the agent is in {folder}")
         if arguments.push_to_hub:
             print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+
+
+def load_splits(arguments: TrainArguments, corpus: CorpusConfig) -> dict[str, list[Any]]:
+    """What is learnt from, what is chosen by, and what is scored. Raises BadInput where these are the same."""
+    from dialogue.data import load_dialogues
+
+    if corpus.split in ("train", "validation"):
+        raise BadInput(f"the split to score, {corpus.split!r}, is what is learnt from; give another --split")
+    splits = {name: load_dialogues(corpus.dataset_name, name) for name in ("train", "validation", corpus.split)}
+    return splits | {"train": splits["train"][: arguments.max_samples]}
 
 
 def training_arguments(folder: Path, arguments: TrainArguments, config: SupervisedConfig) -> Any:
@@ -142,21 +150,12 @@ def reinforce(
     validation: list[Any],
 ) -> Any:
     """The agent, or adversary, of the highest reward on validation scenarios, from the last checkpoint on."""
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-    from accelerate.utils import set_seed
-    from tqdm import tqdm
-
     from dialogue.attacks.rl import RlAttack
     from dialogue.loading import load_agent
     from dialogue.reinforce import Reinforcement
     from dialogue.supervised import Views
 
-    set_seed(options.seed)
-    log_with = [one for one in options.report_to if one != "none"]
-    spare = DistributedDataParallelKwargs(find_unused_parameters=True)  # the policy gradient leaves out the decision
-    accelerator = Accelerator(log_with=log_with or None, project_dir=folder, kwargs_handlers=[spare])
-    if log_with:
-        accelerator.init_trackers("train_negotiator")
+    accelerator = policy_accelerator(folder, options)
     training = (RlAttack if stage.stage == "attack" else Reinforcement)(
         *agents,
         config,
@@ -166,16 +165,48 @@ def reinforce(
         validation=list(dict.fromkeys(one.scenario for one in validation)),
         seed=options.seed,
     )
-    with tqdm(total=training.steps, unit="step", disable=not accelerator.is_main_process) as bar:
-
-        def on_step(told: dict[str, float]) -> None:
-            bar.update(training.progress.step - bar.n)
-            bar.set_postfix({"best": training.progress.best, **told})
-            accelerator.log(told, step=training.progress.step)
-
-        training.run(folder, on_step)
+    with Bars(accelerator) as bars:
+        training.run(folder, lambda told: bars.advance(stage.stage, training, told))
     accelerator.end_training()
     return load_agent(str(folder / "best"))
+
+
+def policy_accelerator(folder: Path, options: Any) -> Any:
+    """What trains by policy gradient, with the trackers of --report_to, and seeded."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.utils import set_seed
+
+    set_seed(options.seed)
+    log_with = [one for one in options.report_to if one != "none"]
+    spare = DistributedDataParallelKwargs(find_unused_parameters=True)  # the policy gradient leaves out the decision
+    accelerator = Accelerator(log_with=log_with or None, project_dir=folder, kwargs_handlers=[spare])
+    if log_with:
+        accelerator.init_trackers(Path(sys.argv[0]).stem)
+    return accelerator
+
+
+class Bars(AbstractContextManager):
+    """A progress bar for each training by policy gradient, one after the other, and its figures for the trackers."""
+
+    def __init__(self, accelerator: Any) -> None:
+        from tqdm import tqdm
+
+        self.accelerator, self.bar, self.name, self.steps = accelerator, tqdm(disable=True), "", 0
+
+    def __exit__(self, *error: Any) -> None:
+        self.bar.close()
+
+    def advance(self, name: str, training: Any, told: dict[str, float]) -> None:
+        """Shows what a training of that name tells."""
+        from tqdm import tqdm
+
+        if self.name != name:
+            self.bar.close()
+            self.name, self.steps = name, self.steps + self.bar.n
+            self.bar = tqdm(desc=name, total=training.steps, unit="step", disable=not self.accelerator.is_main_process)
+        self.bar.update(training.progress.step - self.bar.n)
+        self.bar.set_postfix({"best": training.progress.best, **told})
+        self.accelerator.log(told, step=self.steps + training.progress.step)
 
 
 def score(agent: Any, dialogues: list[Any]) -> dict[str, dict]:
@@ -198,15 +229,18 @@ def played(agent: Any, partner: Any, stage: StageConfig, dialogues: list[Any], s
     return estimates(measures([asdict(one) for one in selfplay((agent, partner.cpu()), tables, seed=seed)]))
 
 
-def save(folder: Path, agent: Any, stage: StageConfig, corpus: CorpusConfig, scores: dict[str, Any]) -> None:
-    """Agent, tokenizer, card and scores; results.json comes last, and says that the training is finished."""
+def save(folder: Path, agent: Any, stage: str, corpus: CorpusConfig, scores: dict[str, Any], **more: str) -> None:
+    """Agent, tokenizer, card and scores; results.json comes last, and says that the training is finished.
+
+    `more` is for `model_card`.
+    """
     from dialogue.card import model_card
 
     agent.save_pretrained(folder)
     name = corpus.dataset_name or "dialogue-simulator"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    card = model_card(agent, stage=stage.stage, dataset=name, split=corpus.split, scores=scores, command=command)
+    card = model_card(agent, stage=stage, dataset=name, split=corpus.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)
 

@@ -25,10 +25,10 @@ MOST_POINTS = 5.0  # of the released reward
 class RlAttack(Reinforcement):
     """The training of an adversary, in progress; see `Reinforcement`. `rl_reward` says what is rewarded."""
 
-    def play(self, batch: Sequence[Table]) -> Played:
+    def play(self, batch: Sequence[Table], game: int = 0) -> Played:
         return play((self.agent, self.partner), batch, seed=self.seed, complement=True)
 
-    def reward(self, played: Played) -> Tensor:
+    def reward(self, played: Played, game: int = 0) -> Tensor:
         if self.config.rl_reward == "released":
             return released_reward(self.partner, played)
         return played.score - played.partner_score

@@ -1,0 +1,208 @@
+"""Adversarial training of AdvAgent (Cheng, Wei, Hsieh, NAACL 2019), section 3.2.4, (3.13).
+
+The target learns to lose as little as it can to an adversary that learns to win as much as it can. In each round, first
+the target takes steps of policy gradient, against the adversary as it is; then the adversary does, as in the RL attack,
+against the target as it is by then.
+
+The paper says no more of it, and its code has none of it. What is chosen here:
+
+- The target's reward is its own points, which the adversary can't make worthless: it takes what the target leaves. The
+  advantage, with its sign turned, is an option.
+- A target that meets nobody but adversaries has no need to agree. So every other step it plays an ordinary game with a
+  partner, and it goes on learning from the corpus.
+- It meets all the adversaries so far in turn, lest it forget how to resist the earlier ones.
+- Of the targets of all rounds that one is kept whose worst loss to any of the adversaries is the least on validation
+  scenarios, among those that agree with the partner often enough: (3.13) over all that was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dialogue.agent import NegotiationAgent
+from dialogue.attacks.rl import RlAttack
+from dialogue.card import MEASURES
+from dialogue.configs import AdversarialTrainingConfig, ReinforceConfig
+from dialogue.domain import Scenario
+from dialogue.loading import load_agent
+from dialogue.reinforce import Reinforcement
+from dialogue.selfplay import Played, Table, play
+from dialogue.supervised import Views
+
+Told = Callable[[str, Reinforcement, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What every training of it shares; see `Reinforcement`."""
+
+    config: ReinforceConfig
+    accelerator: Any
+    views: Views
+    scenarios: Sequence[Scenario]
+    validation: Sequence[Scenario]
+    seed: int
+
+    def shared(self) -> dict[str, Any]:
+        """The keyword arguments of a `Reinforcement`."""
+        names = ("accelerator", "views", "scenarios", "validation", "seed")
+        return {name: getattr(self, name) for name in names}
+
+
+class Defense(Reinforcement):
+    """The target's part, in progress: in turn against each adversary, and after each of them with the partner."""
+
+    def __init__(
+        self,
+        target: NegotiationAgent,
+        partner: NegotiationAgent,
+        adversaries: Sequence[NegotiationAgent],
+        config: ReinforceConfig,
+        reward: str = "points",
+        **shared: Any,
+    ) -> None:
+        self.adversaries, self.kind, self.games = list(adversaries), reward, 2 * len(adversaries)
+        super().__init__(target, partner, config, **shared)
+        self.adversaries = [one.to(self.accelerator.device) for one in self.adversaries]
+
+    def play(self, batch: Sequence[Table], game: int = 0) -> Played:
+        if self.seat(game) == 0:
+            return super().play(batch, game)
+        return play((self.adversaries[game // 2], self.agent), batch, seed=self.seed, complement=True)
+
+    def seat(self, game: int) -> int:
+        return 1 - game % 2
+
+    def reward(self, played: Played, game: int = 0) -> Tensor:
+        if self.seat(game) == 0:
+            return played.score
+        return played.partner_score - (played.score if self.kind == "advantage" else 0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the rounds came to, on validation scenarios; round 0 is the target before, and the first adversary.
+
+    `payoffs` (targets, adversaries): each adversary's mean advantage over each target; `agreement` (targets,): of each
+    with the partner; `chosen`: the target that is kept, and `hardest` its worst adversary.
+    """
+
+    payoffs: list[list[float]]
+    agreement: list[float]
+    chosen: int
+    hardest: int
+
+    @classmethod
+    def of(cls, payoffs: Sequence[Sequence[float]], agreement: Sequence[float], min_agreement: float) -> Outcome:
+        """Chooses among the targets of the rounds: those that agree often enough, or all of them if none does."""
+        rounds = range(1, len(payoffs))
+        enough = [number for number in rounds if agreement[number] >= min_agreement]
+        chosen = min(enough or rounds, key=lambda number: max(payoffs[number]))
+        hardest = payoffs[chosen].index(max(payoffs[chosen]))
+        return cls([list(row) for row in payoffs], list(agreement), chosen, hardest)
+
+
+def adversarial_training(
+    target: NegotiationAgent,
+    partner: NegotiationAgent,
+    config: AdversarialTrainingConfig,
+    lessons: Lessons,
+    *,
+    folder: Path,
+    on_step: Told,
+) -> Outcome:
+    """Trains in rounds, from the last checkpoint in `folder` on: the agents are in round-N/target|adversary/best.
+
+    Args:
+        partner: of the ordinary games; as an adversary it begins with its language.
+        on_step: told the name, the training and the figures of every step.
+    """
+    targets = [target]
+    adversaries = [trained_adversary(partner, target, lessons, folder=folder / "round-0/adversary", on_step=on_step)]
+    short = replace(lessons, config=replace(lessons.config, rl_dialogues=config.round_dialogues))
+    for number in range(1, config.rounds + 1):
+        home = folder / f"round-{number}"
+        learner = deepcopy(targets[-1])
+        defense = Defense(learner, partner, adversaries, short.config, config.defense_reward, **short.shared())
+        targets.append(learnt(defense, home / "target", on_step))
+        learner = adversaries[-1]
+        adversaries.append(trained_adversary(learner, targets[-1], short, folder=home / "adversary", on_step=on_step))
+    count, scenarios = lessons.config.validation_dialogues, lessons.validation
+    tables = [Table(-1 - i, scenarios[i % len(scenarios)]) for i in range(count)]
+    for agent in (partner, *targets, *adversaries):
+        agent.to(lessons.accelerator.device)
+    payoffs = [[advantage(one, target, tables, lessons.seed) for one in adversaries] for target in targets]
+    agreement = [float(play((one, partner), tables, seed=lessons.seed).agreed.double().mean()) for one in targets]
+    return Outcome.of(payoffs, agreement, config.min_agreement)
+
+
+def trained_adversary(
+    speaker: NegotiationAgent, target: NegotiationAgent, lessons: Lessons, *, folder: Path, on_step: Told
+) -> NegotiationAgent:
+    """An adversary that learns to win from a target, beginning as `speaker`, which stays as it is: the RL attack."""
+    return learnt(RlAttack(deepcopy(speaker), target, lessons.config, **lessons.shared()), folder, on_step)
+
+
+def learnt(training: Reinforcement, folder: Path, on_step: Told) -> NegotiationAgent:
+    """The best agent of a training, which is carried to its end, from the last checkpoint in `folder` on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    training.run(folder, lambda told: on_step(f"{folder.parent.name}/{folder.name}", training, told))
+    training.accelerator.free_memory()  # the next checkpoint is of the next training only
+    return load_agent(str(folder / "best"))
+
+
+def advantage(adversary: NegotiationAgent, target: NegotiationAgent, tables: Sequence[Table], seed: int) -> float:
+    """The mean of the adversary's points less the target's."""
+    played = play((adversary, target), tables, seed=seed, complement=True)
+    return float((played.score - played.partner_score).double().mean())
+
+
+def card_section(results: Mapping[str, Any], rounds: Mapping[str, Any], config: AdversarialTrainingConfig) -> str:
+    """Markdown for the model card: every measure before and after, and who wins how much from whom.
+
+    Args:
+        results: estimates by name, those of the target before as "..._before".
+        rounds: an `Outcome` as a dictionary.
+    """
+    rows = "\n".join(
+        f"| {MEASURES[name][0]} | {_cell(results.get(f'{name}_before'), form)} | {_cell(results[name], form)} |"
+        for name, (_, form) in MEASURES.items()
+        if name in results
+    )
+    matrix = "\n".join(
+        f"| {'before' if number == 0 else number}{' (this one)' if number == rounds['chosen'] else ''} | "
+        + " | ".join(f"{one:.2f}" for one in row)
+        + f" | {agreed:.1%} |"
+        for number, (row, agreed) in enumerate(zip(rounds["payoffs"], rounds["agreement"], strict=True))
+    )
+    numbers = range(len(rounds["payoffs"][0]))
+    return f"""
+## Hardening
+
+{config.rounds} rounds of {config.round_dialogues:,} dialogues for either side. The RL attack is that of the hardest
+adversary of these rounds; the new adversary learnt from this agent when they were over.
+
+| | before | after |
+|---|---|---|
+{rows}
+
+Advantage on validation scenarios of the adversary of each round (columns) over the target of each (rows), and how often
+that one agrees with its partner:
+
+| | {" | ".join(f"adversary {number}" for number in numbers)} | agrees |
+|---|{"---|" * len(numbers)}---|
+{matrix}
+"""
+
+
+def _cell(found: Mapping[str, Any] | None, form: str) -> str:
+    if found is None:
+        return ""
+    value, low, high = (form.format(found[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}], n = {found['n']}"

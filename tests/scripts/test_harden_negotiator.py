@@ -1,0 +1,138 @@
+"""Adversarial training end to end: published and loaded back with the same table, killed and resumed, mistakes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hub import LocalHub
+from negotiators import WORDS, tiny_agent
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = (
+    "-m accelerate.commands.accelerate_cli launch --num_machines 1 --dynamo_backend no --mixed_precision no".split()
+)
+SHORT = (
+    "--max_samples 60 --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 8 --rounds 2 "
+    "--round_dialogues 16 --evaluated_dialogues 12 --max_turns 4 --min_agreement 0"
+).split()
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("agents")
+    for name, seed in (("target", 0), ("partner", 1)):
+        tiny_agent(seed, temperature=1.0).float().save_pretrained(folder / name)
+    tiny_agent(2, words=[*WORDS, "more"]).float().save_pretrained(folder / "stranger")
+    return folder
+
+
+def options(agents, folder, *more):
+    names = ["--model_name_or_path", agents / "target", "--partner_name_or_path", agents / "partner"]
+    return [str(one) for one in (*names, "--output_dir", folder, *SHORT, *more)]
+
+
+@pytest.fixture(scope="module")
+def whole(agents, tmp_path_factory):
+    """A finished hardening, made as a user would, by two processes, and the Hub that it was published to."""
+    folder = tmp_path_factory.mktemp("hardened") / "agent"
+    with LocalHub() as hub:
+        env = os.environ | hub.environment(folder.parent / "home") | {"PYTHONPATH": str(ROOT)}
+        env |= {"ACCELERATE_USE_CPU": "true"}
+        script = ROOT / "scripts" / "harden_negotiator.py"
+        processes = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+        publish = ["--push_to_hub", "--hub_model_id", "me/agent"]
+        command = [sys.executable, *LAUNCH, *processes, script, *options(agents, folder, *publish)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert f"published: {hub.url}/me/agent" in done.stdout
+        yield folder, hub
+
+
+def test_the_folder_tells_before_and_after(whole):
+    folder, _ = whole
+    results = json.loads((folder / "results.json").read_text())
+    attacks = {f"advantage_{name}" for name in ("rl", "reactive", "adaptive")}
+    measured = attacks | {"agreement", "score", "partner_score", "perplexity", "exact_selection"}
+    assert measured | {f"{name}_before" for name in measured} | {"advantage_fresh"} <= set(results)
+    assert all(results[name]["n"] == 12 for name in attacks) and results["agreement"]["n"] == 1000
+    rounds = json.loads((folder / "rounds.json").read_text())
+    assert rounds["chosen"] in (1, 2) and len(rounds["payoffs"]) == 3
+    kept = load_file(folder / f"round-{rounds['chosen']}" / "target" / "best" / "model.safetensors")
+    assert all((kept[name] == values).all() for name, values in load_file(folder / "model.safetensors").items())
+    for name in attacks:
+        run = json.loads((folder / "after" / name.removeprefix("advantage_") / "results.json").read_text())
+        assert run["advantage"] == results[name]
+    card = (folder / "README.md").read_text()
+    assert "# A negotiation agent, hardened" in card and "harden_negotiator.py" in card
+    found = results["advantage_adaptive"]
+    assert re.search(rf"\| Advantage of Algorithm 7 \| .* \| {found['value']:.2f} \[", card), "before and after"
+
+
+def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, run_script):
+    folder, hub = whole
+    files = hub.files("models/me/agent")
+    assert files["README.md"] == (folder / "README.md").read_bytes() and "tokenizer.json" in files
+    assert not any("/" in path for path in files), "no training goes with it"
+    results = json.loads((folder / "results.json").read_text())
+    rounds = json.loads((folder / "rounds.json").read_text())
+    adversaries = {
+        "rl": folder / f"round-{rounds['hardest']}" / "adversary" / "best",
+        "fresh": folder / "fresh" / "best",
+    }
+    for name in ("rl", "fresh", "reactive", "adaptive"):
+        command = ["--attack", "rl" if name == "fresh" else name, "--max_samples", "12", "--max_turns", "4"]
+        command += ["--model_name_or_path", "me/agent", "--speaker_name_or_path", str(agents / "partner")]
+        command += ["--adversary_name_or_path", str(adversaries.get(name, "")), "--output_dir", str(tmp_path / name)]
+        done = run_script("attack_negotiator.py", *command, env=hub.environment(tmp_path / "home"))
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / name / "results.json").read_text())["advantage"]
+        assert found == results[f"advantage_{name}"]
+
+
+def test_killed_and_started_again(agents, tmp_path, run_here):
+    """`kill -9` in a round, then the same command: the weights of an uninterrupted run, bit by bit."""
+    once, cut = tmp_path / "once", tmp_path / "cut"
+    assert run_here("harden_negotiator.py", *options(agents, once)).returncode == 0
+    command = [sys.executable, str(ROOT / "scripts" / "harden_negotiator.py"), *options(agents, cut)]
+    process = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not list(cut.glob("round-1/target/checkpoint-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(cut.glob("round-1/target/checkpoint-*")), "killed in the first round"
+    done = run_here("harden_negotiator.py", *options(agents, cut))
+    assert done.returncode == 0, done.stderr
+    assert (cut / "model.safetensors").read_bytes() == (once / "model.safetensors").read_bytes()
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (cut, once))
+    assert first == second
+    again = run_here("harden_negotiator.py", *options(agents, once))
+    assert again.returncode == 0 and "already finished" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("--rounds 0", "--rounds must be at least 1"),
+        ("--min_agreement 85", "--min_agreement is a share from 0 to 1"),
+        ("--evaluated_attacks rl sneaky", "there is no sneaky"),
+        ("--split train", "is what is learnt from"),
+        ("--partner_name_or_path {stranger}", "have different vocabularies"),
+        ("--model_name_or_path ./nowhere", "no negotiation agent that can be loaded"),
+    ],
+)
+def test_mistakes_get_one_line(more, told, agents, tmp_path, run_here):
+    done = run_here(
+        "harden_negotiator.py", *options(agents, tmp_path / "run"), *more.format(stranger=agents / "stranger").split()
+    )
+    assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run" / "results.json").exists()
