@@ -12,7 +12,10 @@ import json
 import sys
 from pathlib import Path
 
-from _tables import TABLES, Table
+import _tables_seq2sick
+from _tables import Table
+
+TABLES = _tables_seq2sick.TABLES
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,7 +64,7 @@ def markdown(table: Table) -> str:
     if not found:
         return "Not measured yet.\n"
     with_paper = any(row.paper for row, _ in found)
-    head = ["", *(["paper: success, changed words, input BLEU"] if with_paper else [])]
+    head = ["", *([f"paper: {table.paper}"] if with_paper else [])]
     head += [*(COLUMNS[name][0] for name in table.columns), "n"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row, results in found:
