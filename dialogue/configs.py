@@ -72,6 +72,10 @@ class TargetConfig:
             "makes it; default: an embedded one, for the embedded target"
         },
     )
+    surrogate_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "what a white-box attack looks into in place of the target, which it then doesn't know"},
+    )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import json
 import math
 import random
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -93,6 +94,7 @@ class Progress:
     step: int = 0
     best: float = -math.inf
     best_step: int = 0
+    cpu_seconds: float = 0.0  # all threads, validation included
 
 
 def own_words(words: Tensor, lengths: Tensor, vocabulary: Sequence[str]) -> Tensor:
@@ -173,7 +175,7 @@ class Reinforcement:
         Args:
             on_step: told the mean points of each step's dialogues, and of each validation.
         """
-        every = max(1, self.config.validate_every // self._batch)
+        every, self._clock = max(1, self.config.validate_every // self._batch), time.process_time()
         if not self._load(folder):
             self._validate(folder, on_step)
         while self.progress.step < self.steps:
@@ -274,6 +276,8 @@ class Reinforcement:
         """A checkpoint of everything, whole or not at all; the one before goes."""
         name = f"checkpoint-{self.progress.step}"
         part = folder / "checkpoint.part"
+        now = time.process_time()
+        self.progress.cpu_seconds, self._clock = self.progress.cpu_seconds + now - self._clock, now
         self.accelerator.save_state(str(part))
         self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:

@@ -39,6 +39,8 @@ SELFPLAY = View(
         "advantage": ("Advantage", "points less the partner's"),
     },
     further={
+        "par": "Dialogues in which the agent gets more",
+        "ties": "Dialogues that nobody wins",
         "pareto": "Agreements that nothing beats for both",
         "turns": "Turns of a dialogue, both sides",
         "utterance_length": "Words of an utterance",

@@ -12,9 +12,11 @@ from dialogue.domain import SHARES, Scenario, Triple
 def measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Values to average, by name, of `DialogueRecord`s as dictionaries. Points are over all dialogues: none is 0 to 0.
 
-    `agreement`; `score` and `partner_score`, 0 to 10; `advantage`, their difference; `pareto`: of the agreed ones, how
-    many leave no division that is better for one and no worse for the other (Lewis et al., section 5.2); `turns`, of
-    both sides; `utterance_length`: words of the first agent's utterances, a mean for each dialogue, ends excluded.
+    `agreement`; `score` and `partner_score`, 0 to 10; `advantage`, their difference; `par`: dialogues in which the
+    first agent gets more points, and `ties`, in which neither does; `pareto`: of the agreed ones, how many leave no
+    division that is better for one and no worse for the other (Lewis et al., section 5.2); `turns`, of both sides;
+    `utterance_length`: words of the first agent's utterances, a mean for each dialogue, ends excluded;
+    `distinct_utterances`: how many of them are different ones.
     """
     agreed = [record for record in records if record["success"]]
     return {
@@ -22,6 +24,8 @@ def measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "score": [record["score"] for record in records],
         "partner_score": [record["partner_score"] for record in records],
         "advantage": [record["score"] - record["partner_score"] for record in records],
+        "par": [record["score"] > record["partner_score"] for record in records],
+        "ties": [record["score"] == record["partner_score"] for record in records],
         "pareto": [is_pareto(record) for record in agreed],
         "turns": [len(record["turns"]) for record in records],
         "utterance_length": [_mean(len(text.split()) - 1 for text in own) for r in records if (own := own_turns(r))],

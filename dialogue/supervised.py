@@ -8,6 +8,7 @@ lowest selection loss on the validation split is kept, as there; the falling rat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,10 +79,22 @@ def build(config: SupervisedConfig, dialogues: Sequence[Dialogue]) -> Negotiatio
 
 
 class SupervisedTrainer(Trainer):
-    """Evaluates by `validate`, which needs no logits of all words to be kept."""
+    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._clock = time.process_time()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the training so far, evaluations and all threads included, from wherever it was resumed."""
+        told = [one["eval_cpu_seconds"] for one in self.state.log_history if "eval_cpu_seconds" in one]
+        return (told[-1] if told else 0.0) + time.process_time() - self._clock
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
         metrics = {f"eval_{name}": value for name, value in validate(self.model, self.eval_dataset).items()}
+        metrics["eval_cpu_seconds"] = self.cpu_seconds
+        self._clock = time.process_time()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

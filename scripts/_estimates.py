@@ -26,9 +26,11 @@ def estimates(found: dict[str, Any]) -> dict[str, dict]:
     return {name: one if isinstance(one, dict) else estimate(one) for name, one in found.items()}
 
 
-def print_table(summary: dict[str, dict]) -> None:
-    """Estimates by name, a line each."""
+def print_table(summary: dict[str, Any]) -> None:
+    """Estimates by name, a line each; plain numbers, such as times, are left out."""
     print(f"{'measure':<24}{'value':>10}{'95 % interval':>24}{'n':>8}")
     for name, one in summary.items():
+        if not isinstance(one, dict):
+            continue
         value, low, high = ("-" if one[key] is None else f"{one[key]:.4g}" for key in ("value", "low", "high"))
         print(f"{name:<24}{value:>10}{f'{low} to {high}':>24}{one['n']:>8}")

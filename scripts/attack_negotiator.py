@@ -14,6 +14,10 @@ An agent of your own. rl and transfer are black box; they need an adversary that
     accelerate launch scripts/attack_negotiator.py --model_name_or_path runs/sv --fallback transfer \\
         --adversary_name_or_path runs/adversary --max_samples 2000
 
+What is found by looking into another agent than the target is a transfer attack too:
+
+    accelerate launch scripts/attack_negotiator.py --model_name_or_path runs/rl --surrogate_name_or_path runs/sv
+
 Repeat a command to resume it. The run folder (--output_dir) holds records.jsonl (a dialogue a line), results.json
 (advantage, par, agreement, ...), manifest.json and report.html.
 """
@@ -88,10 +92,15 @@ def load_agents(named: TargetConfig, config: AttackConfig) -> dict[str, Any]:
 
     target = named.model_name_or_path
     agents = {"target": load_negotiator(target or EMBEDDED["reinforce"])}
-    if config.target_decoding == "greedy":
-        agents["target"].temperature = 0.0
     if config.attack != "rl":
         agents["speaker"] = load_agent(named.speaker_name_or_path or target or EMBEDDED["supervised"])
+    if named.surrogate_name_or_path:
+        if config.attack in ("rl", "transfer"):
+            raise BadInput(f"{config.attack} looks into nobody; leave out --surrogate_name_or_path")
+        agents["surrogate"] = load_agent(named.surrogate_name_or_path)
+    if config.target_decoding == "greedy":
+        for name in {"target", "surrogate"} & agents.keys():
+            agents[name].temperature = 0.0
     if config.attack in ("rl", "transfer") or config.fallback == "transfer":
         adversary = named.adversary_name_or_path or (None if target else EMBEDDED["attack"])
         if adversary is None:
@@ -127,10 +136,11 @@ def make_adversary(agents: dict[str, Any], config: AttackConfig, sentences: list
         return agents["adversary"]
     if config.attack == "transfer":
         return TransferAdversary(agents["speaker"], sentences, config.transfer_turn)
+    seen = agents.get("surrogate", agents["target"])
     if config.attack == "adaptive":
-        return AdaptiveAdversary(agents["speaker"], agents["target"], config, sentences)
+        return AdaptiveAdversary(agents["speaker"], seen, config, sentences)
     kind = {"reactive": ReactiveAdversary, "preemptive": PreemptiveAdversary}[config.attack]
-    return kind(agents["speaker"], agents["target"], config)
+    return kind(agents["speaker"], seen, config)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import json
 import sys
 from pathlib import Path
 
+import _tables_advagent
 import _tables_seq2sick
 from _tables import Table
 
-TABLES = _tables_seq2sick.TABLES
-
+TABLES = (*_tables_seq2sick.TABLES, *_tables_advagent.TABLES)
 ROOT = Path(__file__).parent.parent
 
 
@@ -106,7 +106,7 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f}"
 
 
-MEASURE = {"minutes": "seconds"}  # columns of another name than their measure's
+MEASURE = {"minutes": "seconds", "cpu_minutes": "cpu_seconds"}  # columns of another name than their measure's
 COLUMNS = {
     "success": ("success", percent),
     "changed_words": ("changed words", number),
@@ -132,6 +132,23 @@ COLUMNS = {
     "bleu": ("BLEU", number),
     "rouge_l": ("ROUGE-L", number),
     "minutes": ("minutes", minutes),
+    "cpu_minutes": ("CPU-minutes", minutes),
+    "perplexity": ("perplexity", number),
+    "exact_selection": ("exact decisions", percent),
+    "agreement": ("agreement", percent),
+    "agreement_before": ("agreement before", percent),
+    "score": ("points", number),
+    "partner_score": ("partner's points", number),
+    "advantage": ("advantage", number),
+    "advantage_rl": ("RL attack", number),
+    "advantage_rl_before": ("RL attack before", number),
+    "advantage_fresh": ("a new adversary", number),
+    "par": ("wins", percent),
+    "ties": ("ties", percent),
+    "pareto": ("Pareto-optimal", percent),
+    "utterance_length": ("words of an utterance", number),
+    "distinct_utterances": ("distinct utterances", percent),
+    "special_tokens": ("sentences with marks", percent),
 }
 
 if __name__ == "__main__":

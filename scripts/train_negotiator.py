@@ -58,12 +58,12 @@ def main(
     if begin(folder, options, [arguments, stage, named, corpus, supervised, reinforced], fingerprint):
         train, validation, test = splits["train"], splits["validation"], splits[corpus.split]
         if agents:
-            agent = reinforce(folder, options, stage, agents, reinforced, train, validation)
+            agent, cost = reinforce(folder, options, stage, agents, reinforced, train, validation)
             play = played(agent, agents[1], stage, test, arguments.seed)
         else:
-            agent, play = supervise(folder, options, supervised, train, validation), {}
+            (agent, cost), play = supervise(folder, options, supervised, train, validation), {}
         if options.process_index == 0:
-            save(folder, agent, stage.stage, corpus, score(agent, test) | play)
+            save(folder, agent, stage.stage, corpus, score(agent, test) | play | {"cpu_seconds": cost})
     if options.process_index == 0:
         print_table(json.loads((folder / "results.json").read_text()))
         print(f"the agent is in {folder}")
@@ -111,8 +111,10 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Supervis
     )
 
 
-def supervise(folder: Path, options: Any, config: SupervisedConfig, train: list[Any], validation: list[Any]) -> Any:
-    """The agent of the lowest selection loss on `validation`, from the last checkpoint in `folder` on."""
+def supervise(
+    folder: Path, options: Any, config: SupervisedConfig, train: list[Any], validation: list[Any]
+) -> tuple[Any, float]:
+    """The agent of the lowest selection loss on `validation`, from the last checkpoint on, and its CPU-seconds."""
     from transformers import set_seed
 
     from dialogue.supervised import SupervisedTrainer, Views, build, collate
@@ -128,7 +130,8 @@ def supervise(folder: Path, options: Any, config: SupervisedConfig, train: list[
         data_collator=collate,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+    agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+    return agent, trainer.cpu_seconds
 
 
 def load_agents(named: AgentsConfig, stage: StageConfig) -> tuple[Any, Any]:
@@ -148,8 +151,11 @@ def reinforce(
     config: ReinforceConfig,
     train: list[Any],
     validation: list[Any],
-) -> Any:
-    """The agent, or adversary, of the highest reward on validation scenarios, from the last checkpoint on."""
+) -> tuple[Any, float]:
+    """The agent, or adversary, of the highest reward on validation scenarios, from the last checkpoint on.
+
+    With it its CPU-seconds.
+    """
     from dialogue.attacks.rl import RlAttack
     from dialogue.loading import load_agent
     from dialogue.reinforce import Reinforcement
@@ -168,7 +174,7 @@ def reinforce(
     with Bars(accelerator) as bars:
         training.run(folder, lambda told: bars.advance(stage.stage, training, told))
     accelerator.end_training()
-    return load_agent(str(folder / "best"))
+    return load_agent(str(folder / "best")), training.progress.cpu_seconds
 
 
 def policy_accelerator(folder: Path, options: Any) -> Any:

@@ -38,6 +38,7 @@ def test_figures_by_hand():
     found = measures([asdict(RECORD), asdict(FAILED)])
     assert found["agreement"] == [True, False]
     assert (found["score"], found["partner_score"], found["advantage"]) == ([6, 0], [8, 0], [-2, 0])
+    assert (found["par"], found["ties"]) == ([False, False], [False, True])
     assert found["turns"] == [3, 3] and found["utterance_length"] == [4, 4]
     assert found["distinct_utterances"] == {"value": 0.5, "low": None, "high": None, "n": 2}
     assert len(found["pareto"]) == 1, "of the agreed ones"

@@ -3,8 +3,13 @@
 import json
 
 import pytest
+import torch
 from negotiators import WORDS, tiny_agent
 
+from dialogue.domain import Scenario
+from dialogue.loading import load_agent
+from dialogue.selfplay import taken
+from dialogue.types import Utterances
 from textadv.data import EMBEDDED_VICTIM
 
 ATTACKS = ["rl", "transfer", "reactive", "preemptive", "adaptive", "adaptive --fallback transfer"]
@@ -57,9 +62,32 @@ def test_every_attack_resumes(attack, agents, tmp_path, run_here):
         assert said & {*sentences}
 
 
+def test_a_surrogate_is_looked_into_and_the_target_decides(agents, tmp_path, run_here):
+    options = ["--attack", "preemptive", "--max_samples", "30", "--max_turns", "4", "--search", "pad_greedy"]
+    options += ["--model_name_or_path", str(agents / "target"), "--speaker_name_or_path", str(agents / "other")]
+    found = {}
+    for name, more in {"white box": [], "itself": ["target"], "another": ["other"]}.items():
+        more = ["--surrogate_name_or_path", str(agents / more[0])] if more else []
+        done = run_here("attack_negotiator.py", *options, *more, "--output_dir", str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+        found[name] = records_of(tmp_path / name)
+    assert found["itself"] == found["white box"]
+    attacked = [[kind == "preemptive" for row in rows for kind in row["kinds"]] for rows in found.values()]
+    assert any(attacked[2]) and found["another"] != found["white box"]
+    target = load_agent(str(agents / "target"))
+    for row in found["another"]:
+        scenario = Scenario(*(tuple(row[name]) for name in ("counts", "values", "partner_values")))
+        talk = target.begin([scenario.swapped], torch.zeros(1, dtype=torch.long))
+        for speaker, text in zip(row["speakers"], row["turns"], strict=True):
+            target.read(talk, torch.tensor([0]), Utterances.of([text], target.vocabulary), own=speaker == 1)
+        assert taken(target.choose(talk, torch.tensor([0]))[0]) == row["partner_choice"]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ("--attack rl --surrogate_name_or_path {target}", "rl looks into nobody"),
+        ("--surrogate_name_or_path {stranger}", "have different vocabularies"),
         ("--attack rl --model_name_or_path {target}", "this attack needs a trained adversary"),
         ("--model_name_or_path {target} --speaker_name_or_path {stranger}", "have different vocabularies"),
         ("--model_name_or_path {victim}", "no negotiation agent, nor a chat model"),

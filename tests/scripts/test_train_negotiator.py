@@ -37,7 +37,8 @@ def supervised(tmp_path_factory):
 
 def test_a_supervised_agent_is_ready_for_use(supervised):
     results = json.loads((supervised / "results.json").read_text())
-    assert set(results) == {"perplexity", "selection_perplexity", "exact_selection"}
+    assert set(results) == {"perplexity", "selection_perplexity", "exact_selection", "cpu_seconds"}
+    assert 0 < results["cpu_seconds"] < 300
     assert 1 < results["perplexity"]["value"] < 62 and results["exact_selection"]["n"] > 500
     agent = NegotiationAgent.from_pretrained(supervised)
     assert agent.config.hidden_size == 8 and "hat" in agent.vocabulary
@@ -132,6 +133,7 @@ def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_h
     assert done.returncode == 0, done.stderr
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     first, second = (json.loads((folder / "results.json").read_text()) for folder in (cut, whole))
+    assert 0 < first.pop("cpu_seconds") < 300 and second.pop("cpu_seconds") > 0
     assert first == second
 
 

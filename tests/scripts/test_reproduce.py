@@ -1,10 +1,10 @@
-"""`reproduce_seq2sick.py` runs the rows that are missing, keeps their results, and writes the tables."""
+"""What `reproduce_seq2sick.py` and `reproduce_advagent.py` do: the missing rows are run, kept and written as tables."""
 
 import json
 
 import build_tables
 import pytest
-import reproduce_seq2sick
+from _reproduce import reproduce
 from _tables import Row, Table
 
 TINY = "--max_samples 2 --steps 1 --refine_rounds 1 --candidates 4 --max_new_tokens 8 --num_beams 1"
@@ -14,20 +14,19 @@ TINY = "--max_samples 2 --steps 1 --refine_rounds 1 --candidates 4 --max_new_tok
 def tables(tmp_path, monkeypatch):
     """One table of two rows on the embedded victim, in a repository of its own."""
     rows = (Row("one", "a", "--goal non_overlapping"), Row("two", "b", "--goal keywords"))
-    found = (Table("package", "t", TINY, rows),)
+    found = (Table("package", "t", TINY, rows, ("success",)),)
     root = tmp_path / "root"
     (root / "package").mkdir(parents=True)
     (root / "scripts").symlink_to(build_tables.ROOT / "scripts")
     (root / "package" / "README.md").write_text("<!-- table: t -->\n<!-- end -->\n")
-    for module in (build_tables, reproduce_seq2sick):
-        monkeypatch.setattr(module, "TABLES", found)
+    monkeypatch.setattr(build_tables, "TABLES", found)
     monkeypatch.setattr(build_tables, "ROOT", root)
     return root
 
 
 def run(monkeypatch, *options: str) -> int:
     monkeypatch.setattr("sys.argv", ["reproduce_seq2sick.py", *options])
-    return reproduce_seq2sick.main()
+    return reproduce(build_tables.TABLES, "")
 
 
 def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
@@ -55,16 +54,15 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
 
 def test_a_row_without_its_package_is_left_out(tables, tmp_path, monkeypatch, capsys):
     rows = (Row("one", "a", "--max_samples 0", needs="no_such_package"),)
-    failing = (Table("package", "t", "", rows),)
-    monkeypatch.setattr(reproduce_seq2sick, "TABLES", failing)
+    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "", rows, ("success",)),))
     assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 0
     assert capsys.readouterr().err == "t, one: left out, as no_such_package is not installed\n"
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypatch):
-    failing = (Table("package", "t", "--max_samples 0", (Row("one", "a", ""),)),)
-    monkeypatch.setattr(reproduce_seq2sick, "TABLES", failing)
+    failing = Table("package", "t", "--max_samples 0", (Row("one", "a", ""),), ("success",))
+    monkeypatch.setattr(build_tables, "TABLES", (failing,))
     assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 2
     assert not (tables / "package" / "results").exists()
 
@@ -75,7 +73,7 @@ def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypa
 )
 def test_mistakes(tables, monkeypatch, capsys, options, said):
     monkeypatch.delenv("TEXTADV_DATA", raising=False)
-    needs = Table("package", "t", "--dataset_name $TEXTADV_DATA/x", (Row("", "a", ""),))
-    monkeypatch.setattr(reproduce_seq2sick, "TABLES", (needs,))
+    needs = Table("package", "t", "--dataset_name $TEXTADV_DATA/x", (Row("", "a", ""),), ("success",))
+    monkeypatch.setattr(build_tables, "TABLES", (needs,))
     assert run(monkeypatch, *options) == 2
     assert said in capsys.readouterr().err
