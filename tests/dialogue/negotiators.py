@@ -1,8 +1,10 @@
-"""Tiny agents with random weights, in float64, that talk at random; and one that says what it is told to."""
+"""Tiny agents and a chat model with random weights, that talk at random; and one that says what it is told to."""
 
 from dataclasses import dataclass, field
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dialogue.agent import NegotiationAgent, NegotiationConfig
 from dialogue.domain import NO_DEAL
@@ -24,6 +26,25 @@ def ready_to_end(seed=12, temperature=0.0):
     with torch.no_grad():
         target.embedding.weight[WORDS.index(SELECTION)] *= 2
     return target
+
+
+TEMPLATE = (
+    "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def tiny_chat_model():
+    """A causal language model of bytes with its tokenizer and chat template."""
+    alphabet = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    bytes_ = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(alphabet)}, merges=[]))
+    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, pad_token="<pad>", chat_template=TEMPLATE)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.5, pad_token_id=0, eos_token_id=None, **sizes)
+    return LlamaForCausalLM(config), tokenizer
 
 
 @dataclass

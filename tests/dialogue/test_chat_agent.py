@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from negotiators import tiny_agent
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from negotiators import tiny_agent, tiny_chat_model
+from transformers import PreTrainedTokenizerFast
 
 from dialogue.chat_agent import ChatAgent, GumbelNoise, _answer
 from dialogue.configs import BadInput
@@ -12,28 +11,13 @@ from dialogue.domain import NO_DEAL, SHARES, Scenario, legal
 from dialogue.selfplay import Table, selfplay
 from dialogue.types import Utterances, as_utterance
 
-TEMPLATE = (
-    "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}[assistant]{% endif %}"
-)
 SCENARIOS = [Scenario((1, 4, 1), (4, 1, 2), (0, 2, 2)), Scenario((2, 2, 3), (1, 1, 2), (2, 3, 0))]
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    alphabet = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    bytes_ = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(alphabet)}, merges=[]))
-    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=bytes_, pad_token="<pad>", chat_template=TEMPLATE)
-
-
-@pytest.fixture(scope="module")
-def agent(tokenizer):
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.5, pad_token_id=0, eos_token_id=None, **sizes)
-    return ChatAgent(LlamaForCausalLM(config).double(), tokenizer, temperature=1.0, max_new_tokens=6)
+def agent():
+    model, tokenizer = tiny_chat_model()
+    return ChatAgent(model.double(), tokenizer, temperature=1.0, max_new_tokens=6)
 
 
 def test_it_is_told_its_own_table(agent):
@@ -107,7 +91,8 @@ def test_it_plays_with_another_kind_of_agent(agent):
     assert all(record.turns[-1].endswith("<selection>") for record in records)
 
 
-def test_a_model_without_a_template_is_refused(tokenizer):
+def test_a_model_without_a_template_is_refused():
+    _, tokenizer = tiny_chat_model()
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, pad_token="<pad>")
     with pytest.raises(BadInput, match="no chat template"):
         ChatAgent(torch.nn.Module(), bare)

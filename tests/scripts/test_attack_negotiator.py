@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from negotiators import WORDS, tiny_agent
+from negotiators import WORDS, tiny_agent, tiny_chat_model
 
 from dialogue.domain import Scenario
 from dialogue.loading import load_agent
@@ -21,6 +21,8 @@ def agents(tmp_path_factory):
     for name, seed in (("target", 0), ("other", 1)):
         tiny_agent(seed, temperature=2.0).float().save_pretrained(folder / name)
     tiny_agent(2, words=[*WORDS, "more"]).float().save_pretrained(folder / "stranger")
+    for part in tiny_chat_model():
+        part.save_pretrained(folder / "chat")
     return folder
 
 
@@ -62,6 +64,18 @@ def test_every_attack_resumes(attack, agents, tmp_path, run_here):
         assert said & {*sentences}
 
 
+def test_a_chat_model_is_attacked_as_a_black_box(agents, tmp_path, run_here):
+    options = ["--attack", "rl", "--model_name_or_path", str(agents / "chat"), "--max_samples", "6"]
+    options += ["--adversary_name_or_path", str(agents / "other"), "--speaker_name_or_path", str(agents / "target")]
+    done = run_here("attack_negotiator.py", *options, "--max_turns", "2", "--output_dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    rows = records_of(tmp_path / "run")
+    assert len(rows) == 6 and any(len(row["turns"]) > 2 for row in rows)
+    for row in rows:
+        rest = [count - taken for count, taken in zip(row["counts"], row["partner_choice"], strict=False)]
+        assert row["choice"] == rest, "what the target leaves, or nothing"
+
+
 def test_a_surrogate_is_looked_into_and_the_target_decides(agents, tmp_path, run_here):
     options = ["--attack", "preemptive", "--max_samples", "30", "--max_turns", "4", "--search", "pad_greedy"]
     options += ["--model_name_or_path", str(agents / "target"), "--speaker_name_or_path", str(agents / "other")]
@@ -92,6 +106,7 @@ def test_a_surrogate_is_looked_into_and_the_target_decides(agents, tmp_path, run
         ("--model_name_or_path {target} --speaker_name_or_path {stranger}", "have different vocabularies"),
         ("--model_name_or_path {victim}", "no negotiation agent, nor a chat model"),
         ("--attack transfer --max_samples 5295", "no tables are left"),
+        ("--model_name_or_path {chat} --speaker_name_or_path {target}", "has no inside to look at"),
         ("--scenarios ./nowhere", "is no file or folder"),
         ("--turn -1", "--turn must be at least 0"),
         ("--changes 0", "--changes must be at least 1"),
@@ -99,7 +114,7 @@ def test_a_surrogate_is_looked_into_and_the_target_decides(agents, tmp_path, run
     ],
 )
 def test_mistakes_get_one_line(options, told, agents, tmp_path, run_here):
-    names = {name: agents / name for name in ("target", "stranger")} | {"victim": EMBEDDED_VICTIM}
+    names = {name: agents / name for name in ("target", "stranger", "chat")} | {"victim": EMBEDDED_VICTIM}
     command = [*options.format(**names).split(), "--output_dir", str(tmp_path / "run")]
     done = run_here("attack_negotiator.py", *command)
     assert done.returncode == 2 and told in done.stderr.splitlines()[-1]

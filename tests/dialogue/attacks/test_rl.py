@@ -1,13 +1,16 @@
 """The RL attack and the transfer attack: what is rewarded, what is learnt, what is said."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from accelerate import Accelerator
-from negotiators import WORDS, Scripted, tiny_agent
+from negotiators import WORDS, Scripted, tiny_agent, tiny_chat_model
 
 from dialogue.attacks.attack import attack
 from dialogue.attacks.rl import RlAttack, released_reward
 from dialogue.attacks.transfer import TransferAdversary, drawn, winning_sentences
+from dialogue.chat_agent import ChatAgent
 from dialogue.configs import ReinforceConfig
 from dialogue.domain import all_scenarios, complement, scores, tables
 from dialogue.selfplay import Table, play
@@ -19,11 +22,11 @@ from textadv.noise import example_seeds
 TABLES = [Table(i, scenario) for i, scenario in enumerate(all_scenarios()[::900])]
 
 
-def training(**options):
+def training(target=None, **options):
     agent = tiny_agent(0, temperature=1.0).float()
     return RlAttack(
         agent,
-        tiny_agent(1, temperature=1.0).float(),
+        target or tiny_agent(1, temperature=1.0).float(),
         ReinforceConfig(rl_dialogues=16, rl_batch_size=8, validate_every=8, validation_dialogues=5, **options),
         accelerator=Accelerator(cpu=True),
         views=Views(agent.vocabulary, corpus("test")[:20]),
@@ -46,6 +49,14 @@ def test_the_reward_is_the_advantage_after_the_complement(tmp_path):
     assert one.progress.step == 2 and not torch.equal(before, one.agent.embedding.weight)
     assert len([values for values in told if "validation_reward" in values]) == 3
     assert (tmp_path / "best" / "model.safetensors").exists()
+
+
+def test_a_chat_model_is_a_target_too(tmp_path):
+    one = training(ChatAgent(*tiny_chat_model(), max_new_tokens=4))
+    one.config = replace(one.config, rl_dialogues=8)
+    before = one.agent.embedding.weight.detach().clone()
+    one.run(tmp_path, lambda told: None)
+    assert one.progress.step == 1 and not torch.equal(before, one.agent.embedding.weight)
 
 
 def test_the_released_reward_by_hand():
