@@ -40,7 +40,10 @@ GOALS = {
 }
 MULTI30K = "--dataset_name $TEXTADV_DATA/multi30k --source_column en --target_column de"
 NEWS = "--source_column document --target_column summary"
-NEWS_VICTIMS = {"headlines-lstm": ("LSTM", tuple(GOALS)), "headlines-bart": ("BART", ("non_overlapping", "keywords-1"))}
+NEWS_VICTIMS = {  # what it is called, its goals, and options of its own
+    "headlines-lstm": ("LSTM", tuple(GOALS), ""),
+    "headlines-bart": ("BART, first 100", ("non_overlapping", "keywords-1"), "--max_samples 100"),
+}
 TRANSFORMER = f"--model_name_or_path runs/multi30k-marian {MULTI30K}"
 LSTM = f"--model_name_or_path runs/multi30k-lstm {MULTI30K}"
 ON_TEXT = "--perplexity_model runs/news-lm --sentiment_model vader"
@@ -137,10 +140,10 @@ def news_rows(paper: dict[str, str]) -> tuple[Row, ...]:
         Row(
             f"{name}: {GOALS[goal]}",
             f"{goal}.{victim}",
-            f"--model_name_or_path runs/{victim} {goal_options(goal)}",
+            f"--model_name_or_path runs/{victim} {goal_options(goal)} {options}".strip(),
             paper[goal],
         )
-        for victim, (name, goals) in NEWS_VICTIMS.items()
+        for victim, (name, goals, options) in NEWS_VICTIMS.items()
         for goal in goals
     )
 
