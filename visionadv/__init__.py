@@ -1,1 +1,1 @@
-"""Attacks on image classifiers and robust training. Nothing is here yet."""
+"""Attacks on image classifiers: by their gradients, their scores, or their decisions alone."""

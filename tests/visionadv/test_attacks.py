@@ -1,0 +1,128 @@
+"""One table of promises for every attack, and the optimum where it is known."""
+
+import pytest
+import torch
+from victims_of_tests import boundaries, images_near_the_middle, linear
+
+from visionadv.attack import carry_out
+from visionadv.attacks import ATTACKS, attack_named
+from visionadv.configs import BadInput
+from visionadv.distances import size
+from visionadv.goals import Goal
+from visionadv.noise import example_seeds
+
+QUICK = {"ddn": {"steps": 100}, "carlini_wagner_l2": {"binary_steps": 6, "steps": 200}, "sign_opt": {"steps": 30}}
+FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
+NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
+CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
+
+
+def run(name, norm, victim, images, *, eps=None, budget=None, seed=3, ids=None, targets=None, **options):
+    attack = attack_named(name, **(QUICK.get(name, {}) | options))
+    labels = victim.model(images).argmax(1)
+    oracle = attack.oracle(victim, images, Goal(labels, targets), norm=norm, eps=eps, budget=budget)
+    carry_out(attack, oracle, example_seeds(seed, ids or range(len(images))))
+    return oracle
+
+
+def limit(name, norm):
+    return {"linf": 0.05, "l2": 0.15, "l1": 0.3}[norm] if attack_named(name).eps is not None else None
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_what_every_attack_promises(name, norm):
+    victim, images = linear(), images_near_the_middle()
+    before = images.clone()
+    oracle = run(name, norm, victim, images, eps=limit(name, norm), budget=3000)
+    assert torch.equal(images, before), "the input is untouched"
+    assert victim.rows == oracle.queries.sum() and oracle.queries.max() <= 3000, "every row that was seen is counted"
+    assert oracle.best.min() >= 0 and oracle.best.max() <= 1
+    distance = size(oracle.best - images, norm)
+    assert torch.equal(oracle.distance[oracle.found], distance[oracle.found])
+    if oracle.eps is not None:
+        assert (distance <= oracle.eps + 1e-6).all()
+    decisions = victim.model(oracle.best).argmax(1)
+    assert torch.equal(decisions != oracle.goal.labels, oracle.found), "a success is one for the victim"
+    assert torch.equal(decisions[oracle.found], oracle.decisions[oracle.found])
+    assert oracle.found.any()
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_neither_batch_nor_time_matters(name, norm):
+    victim, images = linear(classes=4, seed=5), images_near_the_middle(5)
+    options = {"eps": limit(name, norm), "budget": 700}
+    together, again = (run(name, norm, victim, images, **options) for _ in range(2))
+    assert torch.equal(together.best, again.best) and torch.equal(together.queries, again.queries)
+    for row in range(len(images)):
+        alone = run(name, norm, victim, images[row : row + 1], ids=[row], **options)
+        assert alone.queries[0] == together.queries[row] and alone.gradients[0] == together.gradients[row]
+        assert torch.allclose(alone.best[0], together.best[row], atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in NEAREST])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_nearest_success_is_the_closed_form(name, norm, classes):
+    """Of three classes those images are taken of which one class is clearly the nearest."""
+    victim = linear(classes, seed=7, apart=0.0 if norm == "l1" else 0.4)
+    images = images_near_the_middle(48)
+    distances = boundaries(victim, images, norm)
+    nearest = distances.sort(1).values
+    clear = (nearest[:, 1] > 1.15 * nearest[:, 0]).nonzero()[:6, 0]
+    images, distances, nearest = images[clear], distances[clear], nearest[clear, 0]
+    steps = {"ddn": {"steps": 300}, "sign_opt": {"steps": 1000, "budget": 8000}}.get(name, {})
+    oracle = run(name, norm, victim, images, **steps)
+    assert len(images) == 6 and (oracle.distance >= nearest * (1 - 1e-9)).all(), "nothing is nearer than the nearest"
+    if name == "sign_opt":  # it may end at the boundary of the class that it began in
+        ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
+        assert (oracle.distance <= 1.15 * ended).all() and (oracle.distance / nearest).median() <= 1.15
+    elif name == "fgsm":  # in steps; and of three classes the gradient is not quite that of the nearest
+        step = {"linf": 1.0, "l2": 4.0, "l1": 16.0}[norm] / 1000
+        assert (oracle.distance <= (1.0 if classes == 2 else 1.25) * nearest + step).all()
+    else:
+        assert (oracle.distance <= 1.05 * nearest).all()
+
+
+def test_rescaling_as_the_authors_do_ends_farther_away_of_linf():
+    victim, images = linear(2, seed=7, apart=0.4), images_near_the_middle(8)
+    cut, rescaled = (
+        run("sign_opt", "linf", victim, images, budget=4000, steps=1000, cut=cut).distance for cut in (True, False)
+    )
+    assert cut.median() < 0.9 * rescaled.median()
+
+
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in FIXED and case[1] != "l1"])
+def test_the_best_within_a_distance_is_the_closed_form(name, norm):
+    """Of two classes the margin that can be gained is eps times the dual norm of the difference of weights."""
+    victim, images = linear(classes=2, seed=7, apart=0.4), images_near_the_middle(8)
+    eps = float(boundaries(victim, images, norm).min()) * 0.8  # nothing succeeds, so that all steps are taken
+    oracle = run(name, norm, victim, images, eps=eps, **({"steps": 200} if name == "pgd" else {}))
+    assert not oracle.found.any()
+    weight = victim.model[1].weight
+    gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
+    clean = oracle.goal.margin(oracle.clean, torch.arange(8))
+    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_is_wrong_already_costs_one_query(name):
+    victim, images = linear(), images_near_the_middle()
+    attack = attack_named(name)
+    wrong = (victim.model(images).argmax(1) + 1) % 3
+    oracle = attack.oracle(victim, images, Goal(wrong), norm=attack.norms[0], eps=attack.eps)
+    carry_out(attack, oracle, example_seeds(0, range(len(images))))
+    assert (oracle.queries == 1).all() and (oracle.distance == 0).all() and torch.equal(oracle.best, images)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("budget", [1, 2, 3, 50, 333])
+def test_a_budget_is_held_to_the_query(name, budget):
+    victim, images = linear(), images_near_the_middle()
+    oracle = run(name, attack_named(name).norms[0], victim, images, eps=attack_named(name).eps, budget=budget)
+    assert oracle.queries.max() <= budget and victim.rows == oracle.queries.sum()
+
+
+def test_unknown_attacks_and_options_are_refused():
+    with pytest.raises(BadInput, match="no attack 'pdg'"):
+        attack_named("pdg")
+    with pytest.raises(BadInput, match="pgd has no step; it has steps, step_size"):
+        attack_named("pgd", step=3)

@@ -1,0 +1,196 @@
+"""Oracles: what is counted, refused, kept and told; and bad input."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from victims_of_tests import SHAPE, images_near_the_middle, linear
+
+from visionadv.configs import BadInput
+from visionadv.distances import size
+from visionadv.goals import Goal
+from visionadv.losses import cross_entropy
+from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle
+from visionadv.victims import CallableVictim, ModuleVictim, PredictVictim
+
+
+def oracle_of(kind=DecisionOracle, victim=None, count=4, **options):
+    victim = victim or linear()
+    images = images_near_the_middle(count)
+    return kind(victim, images, Goal(victim.model(images).argmax(1)), **options)
+
+
+def test_queries_are_the_rows_that_are_seen_and_a_budget_refuses_the_rest():
+    victim = linear()
+    oracle = oracle_of(victim=victim, budget=5)
+    oracle.begin()
+    rows = torch.tensor([0, 2, 0, 0, 2, 0, 0, 0, 3])
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(9, *SHAPE, generator=generator, dtype=torch.float64)
+    answers = oracle.reached(images, rows)
+    expected = victim.model(images).argmax(1) != oracle.goal.labels[rows]
+    shown = torch.tensor([True] * 6 + [False, False, True])  # row 0 had one, and may have four more
+    assert torch.equal(answers, expected & shown)
+    assert oracle.queries.tolist() == [5, 1, 3, 2] and victim.rows == 11
+    assert oracle.open.tolist() == [False, True, True, True]
+    oracle.close(torch.tensor([1]))
+    assert not oracle.reached(images[:1], torch.tensor([1])).any() and oracle.queries[1] == 1
+
+
+def test_the_nearest_success_is_kept_with_its_query():
+    """Against a loop over all images in the order in which they are shown."""
+    oracle = oracle_of(eps=1.2)
+    oracle.begin()
+    generator = torch.Generator().manual_seed(1)
+    best, seen, curve = {}, [1] * 4, {}
+    for _ in range(12):
+        rows = torch.randint(4, (9,), generator=generator)
+        images = torch.rand(9, *SHAPE, generator=generator, dtype=torch.float64) * 1.2 - 0.1
+        oracle.reached(images, rows)
+        call = {}
+        for image, row in zip(images.clamp(0, 1), rows.tolist(), strict=True):
+            seen[row] += 1
+            distance = float((image - oracle.images[row]).norm())
+            wrong = oracle.victim.model(image[None]).argmax() != oracle.goal.labels[row]
+            if wrong and distance <= 1.2 and distance < min(best.get(row, 9.0), call.get(row, (9.0,))[0]):
+                call[row] = (distance, seen[row], image)
+        for row, (distance, number, image) in call.items():
+            best[row] = distance
+            curve.setdefault(row, []).append((number, distance))
+            assert torch.equal(oracle.best[row], image)
+    assert len(best) > 1
+    told = {}
+    for rows, numbers, distances in oracle.curve:
+        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
+            told.setdefault(row, []).append((number, pytest.approx(distance)))
+    assert curve == told
+    assert oracle.found.tolist() == [row in best for row in range(4)]
+
+
+def test_a_score_oracle_keeps_what_comes_nearest_until_something_succeeds():
+    oracle = oracle_of(ScoreOracle)
+    oracle.begin()
+    everyone = torch.arange(4)
+    steps = [torch.full(SHAPE, 0.002, dtype=torch.float64) * k for k in (1, -1, 3)]
+    told = [oracle.logits(oracle.images + step, everyone) for step in steps]
+    margins = torch.stack([oracle.goal.margin(logits, everyone) for logits in told])
+    clean = oracle.goal.margin(oracle.clean, everyone)
+    assert not oracle.found.any()
+    assert torch.equal(oracle.margin, torch.maximum(clean, margins.amax(0)))
+    assert torch.allclose(oracle.goal.margin(oracle.victim.model(oracle.best), everyone), oracle.margin)
+
+
+def test_gradients_are_finite_differences():
+    oracle = oracle_of(GradientOracle)
+    oracle.begin()
+    everyone = torch.arange(4)
+    images = (oracle.images + 0.05).requires_grad_(False)
+    values, slopes, logits = oracle.gradient(images, everyone, cross_entropy)
+    assert torch.allclose(values, cross_entropy(oracle.victim.model(images), oracle.goal, everyone))
+    assert torch.allclose(logits, oracle.victim.model(images))
+    step = torch.zeros(SHAPE, dtype=torch.float64)
+    step[0, 1, 2] = 1e-6
+    up, down = (cross_entropy(oracle.victim.model(images + sign * step), oracle.goal, everyone) for sign in (1, -1))
+    assert torch.allclose((up - down) / 2e-6, slopes[:, 0, 1, 2], rtol=1e-5)
+    classes = torch.tensor([[2, 0]] * 4)
+    _, jacobian = oracle.jacobian(images, everyone, classes)
+    weight = oracle.victim.model[1].weight
+    assert torch.allclose(jacobian, weight[classes].view(4, 2, *SHAPE))
+    assert oracle.queries.tolist() == [3] * 4 and oracle.gradients.tolist() == [3] * 4
+
+
+def test_images_are_clipped_before_they_are_shown():
+    seen = []
+    victim = CallableVictim(lambda images: (seen.append(images), torch.zeros(len(images)))[1], classes=2)
+    oracle = DecisionOracle(victim, images_near_the_middle(1), Goal(torch.tensor([0])))
+    oracle.reached(torch.full((1, *SHAPE), 1.5, dtype=torch.float64), torch.tensor([0]))
+    assert (seen[0] == 1).all()
+
+
+class Trees:
+    """Decides by the first value, as scikit-learn would."""
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return (rows[:, 0] > 0.5).astype(int)
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        return np.stack([1 - rows[:, 0], rows[:, 0]], axis=1)
+
+
+class Scores(Trees):
+    """Says the probability of the second class, as LightGBM's Booster would."""
+
+    def predict(self, rows):
+        return rows[:, 0]
+
+
+def test_objects_that_predict_are_victims():
+    images = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    for model in (Trees(), Scores()):
+        victim = PredictVictim(model, 2)
+        assert torch.equal(victim.decide(images), (images[:, 0] > 0.5).long())
+    assert torch.equal(victim.logits(images).argmax(1), victim.decide(images))
+    oracle = ScoreOracle(victim, images, Goal(victim.decide(images)), norm="linf")
+    oracle.begin()
+    changed = images.clone()
+    changed[:, 0] = 1 - changed[:, 0]
+    oracle.logits(changed, torch.arange(20))
+    assert oracle.found.all() and torch.allclose(oracle.distance, size(changed - images, "linf"))
+    with pytest.raises(BadInput, match="tells no probabilities"):
+        PredictVictim(nn.Identity(), 2).logits(images)
+
+
+def test_normalisation_and_size_are_inside():
+    seen = []
+
+    class Model(nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return images.mean((2, 3))
+
+    victim = ModuleVictim(Model(), mean=(0.5, 0.2, 0.1), std=(0.5, 0.1, 2.0), size=(8, 8))
+    victim.decide(torch.ones(2, 3, 4, 4))
+    assert seen[0].shape == (2, 3, 8, 8)
+    assert torch.allclose(seen[0][0].mean((1, 2)), torch.tensor([1.0, 8.0, 0.45]))
+
+
+class Strange(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images):
+        return self.answer(images)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda images: images.sum((1, 2, 3)), r"the shape \(4,\), where \(4, 3\) was expected"),
+        (lambda images: images.flatten(1)[:, :2], r"the shape \(4, 2\), where \(4, 3\)"),
+        (lambda images: images.flatten(1)[:, :3] * torch.nan, "answered NaN"),
+    ],
+)
+@pytest.mark.parametrize("kind", [DecisionOracle, ScoreOracle, GradientOracle])
+def test_strange_answers_are_refused(kind, answer, told):
+    victim = ModuleVictim(Strange(answer), classes=3)
+    oracle = kind(victim, images_near_the_middle(4), Goal(torch.zeros(4, dtype=torch.long)))
+    with pytest.raises(BadInput, match=told):
+        oracle.begin()
+
+
+def test_bad_input_is_refused():
+    victim, images = linear(), images_near_the_middle(2)
+    labels = torch.tensor([0, 1])
+    with pytest.raises(BadInput, match=r"from 0 to 1, and these go from .* to 255"):
+        DecisionOracle(victim, images / images.max() * 255, Goal(labels))
+    with pytest.raises(BadInput, match="from 0 to 1"):
+        DecisionOracle(victim, images * torch.nan, Goal(labels))
+    with pytest.raises(BadInput, match="label 3 is none of the victim's 3 classes"):
+        DecisionOracle(victim, images, Goal(labels + 2))
+    with pytest.raises(BadInput, match="target 6 is none"):
+        DecisionOracle(victim, images, Goal(labels, labels + 6))
+    with pytest.raises(BadInput, match="the target of image 1 is its true label, 1"):
+        Goal(labels, torch.tensor([1, 1]))
+    with pytest.raises(BadInput, match="a budget of 0 queries"):
+        DecisionOracle(victim, images, Goal(labels), budget=0)

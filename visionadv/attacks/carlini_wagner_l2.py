@@ -1,0 +1,87 @@
+"""The L2 attack of Carlini and Wagner (S&P 2017, arXiv:1608.04644, section VI.A).
+
+    minimize |x' - x|^2 + c max(-f(x'), -kappa),   x' = (tanh(w) + 1) / 2,
+
+by Adam on w; f is the margin, above 0 for a success. c is looked for by bisection on a logarithmic scale: ten times as
+large while nothing succeeds, and the geometric or arithmetic middle of the largest that failed and the smallest that
+didn't afterwards. The best success of all rounds is kept.
+
+Deviations: an image whose loss has stopped to fall ends its round alone, and the round ends when all have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from visionadv.goals import Goal
+from visionadv.oracles import GradientOracle
+
+NEARLY = 1 - 1e-6  # of the range of tanh, so that a black or a white pixel can change
+
+
+@dataclass(frozen=True)
+class CarliniWagnerL2:
+    """`binary_steps` rounds of `steps` steps of Adam; the first has `constant` for c; `confidence` is kappa."""
+
+    binary_steps: int = 9
+    steps: int = 1000
+    step_size: float = 0.01
+    constant: float = 1e-3
+    confidence: float = 0.0
+    abort_early: bool = True
+
+    oracle: ClassVar = GradientOracle
+    norms: ClassVar = ("l2",)
+    eps: ClassVar = None
+
+    def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
+        low = torch.zeros_like(oracle.distance)
+        high = torch.full_like(low, torch.inf)
+        constant = torch.full_like(low, self.constant)
+        for _ in range(self.binary_steps):
+            rows = oracle.left()
+            if len(rows) == 0:
+                return
+            reached = self._round(oracle, rows, constant)
+            low = torch.where(reached, low, torch.maximum(low, constant))
+            high = torch.where(reached, torch.minimum(high, constant), high)
+            constant = torch.where(high.isfinite(), (low + high) / 2, 10 * constant)
+
+    def _round(self, oracle: GradientOracle, rows: Tensor, constant: Tensor) -> Tensor:
+        """(B,) where a round of Adam succeeds."""
+        reached = torch.zeros_like(oracle.closed)
+        originals = oracle.images[rows]
+        space = torch.atanh((2 * originals - 1) * NEARLY)
+        centre = (space.tanh() + 1) / 2  # what the distance is to, as in the authors' code
+        mean, square = torch.zeros_like(space), torch.zeros_like(space)
+        before = torch.full_like(oracle.distance[rows], torch.inf)
+        every = max(1, self.steps // 10)
+
+        def short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
+            return goal.margin(logits, rows).clamp(max=self.confidence)
+
+        for number in range(1, self.steps + 1):
+            images = (space.tanh() + 1) / 2
+            values, slopes, logits = oracle.gradient(images, rows, short_of)
+            reached[rows] |= oracle.goal.margin(logits, rows) > max(self.confidence, 0.0) - 1e-12
+            delta = images - centre
+            weight = constant[rows].view(-1, *[1] * (images.ndim - 1))
+            slope = (2 * delta - weight * slopes) * 2 * images * (1 - images)  # d x' / d w = 2 x' (1 - x')
+            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+            rate = self.step_size * (1 - 0.999**number) ** 0.5 / (1 - 0.9**number)
+            space = space - rate * mean / (square.sqrt() + 1e-8)
+            left = oracle.open[rows]
+            if self.abort_early and number % every == 0:
+                loss = delta.flatten(1).square().sum(1) - constant[rows] * values
+                left &= loss <= 0.9999 * before
+                before = torch.minimum(before, loss)
+            if not left.all():
+                rows, space, centre, before = rows[left], space[left], centre[left], before[left]
+                mean, square = mean[left], square[left]
+            if len(rows) == 0:
+                break
+        return reached

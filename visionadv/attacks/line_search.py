@@ -1,0 +1,109 @@
+"""The distance to the boundary in a direction, g(theta), by decisions: bisections with a bracket for each image.
+
+Cheng et al. (ICLR 2019, arXiv:1807.04457, Algorithm 1) as in their code. All functions work on the images of `rows`
+(n,) of an oracle, in directions (n, ...) of norm 1; a distance is infinite where there is no success, or where nothing
+may be asked any more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from visionadv.configs import BadInput
+from visionadv.distances import size
+from visionadv.noise import normal
+from visionadv.oracles import DecisionOracle
+
+STARTS = 100  # directions, or images of the target, that a search begins with
+START_TOLERANCE = 1e-5
+GROWTH = 0.01  # of a bracket, each time it doesn't hold the boundary
+FARTHEST = 20.0  # distance at which a bracket stops to grow
+
+
+def wide(values: Tensor, like: Tensor) -> Tensor:
+    """(n,) values with as many dimensions as `like` (n, ...)."""
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def unit(directions: Tensor, norm: str) -> Tensor:
+    """Directions of norm 1; none stays none."""
+    lengths = size(directions, norm).clamp(min=torch.finfo(directions.dtype).tiny)
+    return directions / wide(lengths, directions)
+
+
+def reached_at(oracle: DecisionOracle, rows: Tensor, directions: Tensor, distances: Tensor) -> Tensor:
+    """(n,) whether the goal is reached at these distances."""
+    return oracle.reached(oracle.images[rows] + wide(distances, directions) * directions, rows)
+
+
+def bisect(
+    oracle: DecisionOracle, rows: Tensor, directions: Tensor, low: Tensor, high: Tensor, tolerance: float | Tensor
+) -> Tensor:
+    """(n,) the upper ends of brackets around the boundary that are shorter than the tolerance."""
+    low, high = low.clone(), high.clone()
+    tolerance = torch.as_tensor(tolerance, dtype=high.dtype, device=high.device).expand_as(high)
+    while True:
+        some = (high.isfinite() & (high - low > tolerance) & oracle.open[rows]).nonzero()[:, 0]
+        if len(some) == 0:
+            return high
+        middle = (low[some] + high[some]) / 2
+        inside = reached_at(oracle, rows[some], directions[some], middle)
+        high[some] = torch.where(inside, middle, high[some])
+        low[some] = torch.where(inside, low[some], middle)
+
+
+def local_distance(
+    oracle: DecisionOracle, rows: Tensor, directions: Tensor, near: Tensor, tolerance: float | Tensor
+) -> Tensor:
+    """(n,) g(theta), looked for from a distance (n,) that is near it."""
+    inwards = reached_at(oracle, rows, directions, near)  # then the boundary is nearer, or else farther
+    low, high = near.clone(), near.where(inwards, torch.inf)
+    some = oracle.open[rows].nonzero()[:, 0]
+    while len(some):
+        inner = inwards[some]
+        tested = torch.where(inner, high[some] * (1 - GROWTH), low[some] * (1 + GROWTH))
+        reached = reached_at(oracle, rows[some], directions[some], tested)
+        high[some] = torch.where(reached, tested, high[some])
+        low[some] = torch.where(reached, low[some], tested)
+        some = some[(reached == inner) & (tested < FARTHEST) & oracle.open[rows[some]]]
+    return bisect(oracle, rows, directions, low, high, tolerance)
+
+
+def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows (n,) for which a success was found, their directions (n, ...) and distances (n,).
+
+    Without a target, `STARTS` random directions are tried at the length that they are drawn with; with one, the
+    images of the oracle's `pool`. One that succeeds is bisected if it does so at the best distance so far, too.
+
+    Raises:
+        BadInput: there is a target and no pool.
+    """
+    rows = oracle.left()
+    shape, dtype = oracle.images.shape[1:], oracle.images.dtype
+    best = torch.full_like(oracle.distance[rows], torch.inf)
+    theta = torch.zeros_like(oracle.images[rows])
+    if oracle.goal.targets is not None and oracle.pool is None:
+        raise BadInput("a targeted search begins at images of the target; give some")
+    count = STARTS if oracle.goal.targets is None else min(STARTS, len(oracle.pool))
+    for number in range(count):
+        if oracle.goal.targets is None:
+            way = normal(seeds[rows], number, shape, dtype=dtype)
+        else:
+            way = oracle.pool[number] - oracle.images[rows]
+        some = reached_at(oracle, rows, way, torch.ones_like(best)).nonzero()[:, 0]
+        if len(some) == 0:
+            continue
+        way, length = unit(way[some], oracle.norm), size(way[some], oracle.norm)
+        known = best[some].isfinite()
+        at = torch.minimum(best[some], length)
+        again = known & (best[some] < length)
+        good = ~again
+        if again.any():
+            good[again] = reached_at(oracle, rows[some[again]], way[again], at[again])
+        some, way, at = some[good], way[good], at[good]
+        found = bisect(oracle, rows[some], way, torch.zeros_like(at), at, START_TOLERANCE)
+        nearer = found < best[some]
+        best[some[nearer]], theta[some[nearer]] = found[nearer], way[nearer]
+    got = best.isfinite()
+    return rows[got], theta[got], best[got]

@@ -1,0 +1,46 @@
+"""What an attack ascends: functions of logits (N, K) that are the larger, the nearer the goal.
+
+Each takes the logits, the goal, and which of the goal's images (N,) they are of; it returns (N,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from visionadv.goals import Goal
+
+Loss = Callable[[Tensor, Goal, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
+    """-log p of the label, or log p of the target."""
+    likelihood = logits.log_softmax(1).gather(1, goal.aims[rows][:, None])[:, 0]
+    return -likelihood if goal.targets is None else likelihood
+
+
+def margin(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
+    """The difference of logits of Carlini and Wagner (S&P 2017), f_6, above 0 for a success."""
+    return goal.margin(logits, rows)
+
+
+def difference_of_logits_ratio(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
+    """The margin over the spread of the largest logits, so that their scale doesn't matter.
+
+    Croce and Hein (ICML 2020), (6) and (7): z_1 - z_3, or for a target z_1 - (z_3 + z_4) / 2. With fewer classes the
+    last of them stands for the third and the fourth; with two, the ratio says nothing more than the decision.
+    """
+    ordered = logits.sort(1, descending=True).values
+    classes = logits.shape[1]
+    third, fourth = ordered[:, min(2, classes - 1)], ordered[:, min(3, classes - 1)]
+    spread = ordered[:, 0] - (third if goal.targets is None else (third + fourth) / 2)
+    if goal.targets is None:
+        return goal.margin(logits, rows) / (spread + torch.finfo(logits.dtype).eps)
+    aim = logits.gather(1, goal.aims[rows][:, None])[:, 0]
+    label = logits.gather(1, goal.labels[rows][:, None])[:, 0]
+    return (aim - label) / (spread + torch.finfo(logits.dtype).eps)
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": difference_of_logits_ratio}

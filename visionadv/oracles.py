@@ -1,0 +1,238 @@
+"""All that an attack may ask of a victim, by how much it may see: decisions, scores, or gradients.
+
+An oracle stands between an attack and a victim, for a batch of B images. It counts the queries of each image (one row
+that the victim sees is one query, the unchanged image included), refuses what is beyond the budget, and keeps the
+nearest success that the victim has confirmed. So an attack can neither cheat nor miscount: its result is what its
+oracle saw. Images are clipped to [0, 1] before anything else, and distances are those of the clipped ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionadv.configs import BadInput
+from visionadv.distances import size
+from visionadv.goals import Goal
+from visionadv.losses import Loss
+
+SHOWN_AT_ONCE = 2048  # images
+SLACK = 1e-6  # of a distance that has a limit
+
+
+class DecisionOracle:
+    """Tells whether the goal is reached, and nothing else.
+
+    Args:
+        victim: see `victims`.
+        images: (B, ...) the originals, in [0, 1].
+        goal: of these images.
+        norm: of the distance that is to be small.
+        eps: the largest distance that counts, none for any.
+        budget: queries for each image, none for any number.
+        pool: (M, ...) images that the attacker has, to start from where there is a target.
+
+    Raises:
+        BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
+    """
+
+    def __init__(
+        self,
+        victim: Any,
+        images: Tensor,
+        goal: Goal,
+        *,
+        norm: str = "l2",
+        eps: float | None = None,
+        budget: int | None = None,
+        pool: Tensor | None = None,
+    ) -> None:
+        check_images(images)
+        check_labels(goal, victim.classes)
+        if budget is not None and budget < 1:
+            raise BadInput(f"a budget of {budget} queries doesn't even show the unchanged image; give at least 1")
+        self.victim, self.images, self.goal, self.norm, self.eps, self.budget = victim, images, goal, norm, eps, budget
+        self.pool = pool
+        self.queries = torch.zeros(len(images), dtype=torch.long, device=images.device)
+        self.gradients = torch.zeros_like(self.queries)
+        self.best = images.clone()
+        self.distance = torch.full((len(images),), torch.inf, dtype=images.dtype, device=images.device)
+        self.decisions = torch.full_like(self.queries, -1)
+        self.closed = torch.zeros_like(self.queries, dtype=torch.bool)
+        self.curve: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def begin(self) -> None:
+        """Shows the unchanged images, a query each; where the goal is reached already, that is all."""
+        everyone = torch.arange(len(self.images), device=self.images.device)
+        self.close(everyone[self.reached(self.images, everyone)])
+
+    @property
+    def found(self) -> Tensor:
+        """(B,) where there is a success."""
+        return self.distance.isfinite()
+
+    @property
+    def open(self) -> Tensor:
+        """(B,) what may still be asked about: neither closed nor out of budget."""
+        return ~self.closed if self.budget is None else ~self.closed & (self.queries < self.budget)
+
+    def left(self) -> Tensor:
+        """(n,) rows that are open."""
+        return self.open.nonzero()[:, 0]
+
+    def close(self, rows: Tensor) -> None:
+        """Says that nothing more is to be done about images of `rows`."""
+        self.closed[rows] = True
+
+    def reached(self, images: Tensor, rows: Tensor) -> Tensor:
+        """(N,) whether changed images (N, ...) of originals `rows` (N,) reach the goal; no, for what isn't shown."""
+        images, numbers, shown = self._admit(images, rows)
+        answer = torch.zeros_like(shown)
+        if shown.any():
+            decisions = torch.cat([self.victim.decide(part) for part in images[shown].split(SHOWN_AT_ONCE)])
+            answer[shown] = self.goal.reached(decisions, rows[shown])
+            self._keep(images[shown], rows[shown], numbers[shown], answer[shown], decisions)
+        return answer
+
+    def _admit(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Clipped images, the number (N,) of each one's query, and which are shown (N,)."""
+        order = rows.argsort(stable=True)
+        ordered = rows[order]
+        rank = torch.empty_like(rows)
+        rank[order] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(ordered, ordered)
+        numbers = self.queries[rows] + rank + 1
+        shown = ~self.closed[rows]
+        if self.budget is not None:
+            shown &= numbers <= self.budget
+        self.queries += torch.bincount(rows[shown], minlength=len(self.queries))
+        return images.detach().clamp(0, 1), numbers, shown
+
+    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
+        """Notes the nearest successes among images that were shown."""
+        distance = size(images - self.images[rows], self.norm)
+        good = reached & (distance < self.distance[rows])
+        if self.eps is not None:
+            good &= distance <= self.eps + SLACK
+        places = good.nonzero()[:, 0]
+        if len(places) == 0:
+            return
+        places = self._largest(-distance, rows, places)
+        at = rows[places]
+        self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
+        self.curve.append((at, numbers[places], distance[places]))
+
+    def _largest(self, values: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        """Of some `places` of values (N,), for each of their rows that of the largest value; the first of several."""
+        values, rows = values[places], rows[places]
+        largest = torch.full_like(self.distance, -torch.inf).scatter_reduce_(0, rows, values, "amax")
+        places, rows = places[values == largest[rows]], rows[values == largest[rows]]
+        never = int(places.max()) + 1 if len(places) else 0
+        first = torch.full_like(self.queries, never).scatter_reduce_(0, rows, places, "amin")
+        return first[first < never]
+
+
+class ScoreOracle(DecisionOracle):
+    """Tells the logits of every class, or anything that is monotone in them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.margin = torch.full_like(self.distance, -torch.inf)  # of `best`, as long as that is no success
+        self.clean = torch.empty(0)
+
+    def begin(self) -> None:
+        everyone = torch.arange(len(self.images), device=self.images.device)
+        self.clean = self.logits(self.images, everyone)  # (B, K)
+        self.close(everyone[self.found])
+
+    def logits(self, images: Tensor, rows: Tensor) -> Tensor:
+        """(N, K) of changed images (N, ...) of originals `rows` (N,); zeros for what isn't shown."""
+        images, numbers, shown = self._admit(images, rows)
+        if not shown.any():
+            return self.clean.new_zeros(len(rows), self.clean.shape[1])
+        told = torch.cat([self.victim.logits(part) for part in images[shown].split(SHOWN_AT_ONCE)])
+        self._note(images[shown], rows[shown], numbers[shown], told)
+        return told.new_zeros(len(rows), told.shape[1]).index_copy_(0, shown.nonzero()[:, 0], told)
+
+    def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
+        """Keeps the nearest success, and until there is one what comes nearest to it."""
+        check_logits(logits, len(images), self.victim.classes)
+        decisions = logits.argmax(1)
+        self._keep(images, rows, numbers, self.goal.reached(decisions, rows), decisions)
+        margin = self.goal.margin(logits, rows)
+        nearer = ~self.found[rows] & (margin > self.margin[rows])
+        if self.eps is not None:
+            nearer &= size(images - self.images[rows], self.norm) <= self.eps + SLACK
+        places = self._largest(margin, rows, nearer.nonzero()[:, 0])
+        at = rows[places]
+        self.best[at], self.margin[at], self.decisions[at] = images[places], margin[places], decisions[places]
+
+
+class GradientOracle(ScoreOracle):
+    """Tells gradients, too: a query and a gradient each."""
+
+    def gradient(self, images: Tensor, rows: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss (N,), its gradient (N, ...) and the logits (N, K) at changed images of originals `rows` (N,).
+
+        Zeros for what isn't shown.
+        """
+        images, numbers, shown = self._admit(images, rows)
+        values, slopes = images.new_zeros(len(rows)), torch.zeros_like(images)
+        logits = images.new_zeros(len(rows), self.clean.shape[1])
+        for places in shown.nonzero()[:, 0].split(SHOWN_AT_ONCE):
+            with torch.enable_grad():
+                some = images[places].requires_grad_()
+                told = self.victim.logits(some)
+                value = loss(told, self.goal, rows[places])
+                (slopes[places],) = torch.autograd.grad(value.sum(), some)
+            values[places], logits[places] = value.detach().to(values.dtype), told.detach().to(logits.dtype)
+            self.gradients += torch.bincount(rows[places], minlength=len(self.gradients))
+            self._note(some.detach(), rows[places], numbers[places], told.detach())
+        return values, slopes, logits
+
+    def jacobian(self, images: Tensor, rows: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K), and the gradients (N, C, ...) of those of C classes, a row of classes (N, C) for each image.
+
+        One query and C gradients each; zeros for what isn't shown.
+        """
+        images, numbers, shown = self._admit(images, rows)
+        slopes = images.new_zeros(*classes.shape, *images.shape[1:])
+        logits = images.new_zeros(len(rows), self.clean.shape[1])
+        for places in shown.nonzero()[:, 0].split(SHOWN_AT_ONCE):
+            with torch.enable_grad():
+                some = images[places].requires_grad_()
+                told = self.victim.logits(some)
+                for place, wanted in enumerate(classes[places].T):
+                    value = told.gather(1, wanted[:, None]).sum()
+                    (slopes[places, place],) = torch.autograd.grad(
+                        value, some, retain_graph=place + 1 < classes.shape[1]
+                    )
+            logits[places] = told.detach().to(logits.dtype)
+            self.gradients += classes.shape[1] * torch.bincount(rows[places], minlength=len(self.gradients))
+            self._note(some.detach(), rows[places], numbers[places], told.detach())
+        return logits, slopes
+
+
+def check_images(images: Tensor) -> None:
+    """Raises BadInput for values outside [0, 1]."""
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise BadInput(f"images are from 0 to 1, and these go from {low:g} to {high:g}; scale them")
+
+
+def check_labels(goal: Goal, classes: int | None) -> None:
+    """Raises BadInput for labels or targets that are no class of the victim's."""
+    for name, values in (("label", goal.labels), ("target", goal.aims)):
+        wrong = (values < 0) | (values >= (classes or torch.inf))
+        if wrong.any():
+            raise BadInput(f"{name} {int(values[wrong][0])} is none of the victim's {classes} classes, from 0 on")
+
+
+def check_logits(logits: Tensor, count: int, classes: int | None) -> None:
+    """Raises BadInput for an answer that is no row of finite numbers for each image."""
+    if logits.ndim != 2 or len(logits) != count or (classes is not None and logits.shape[1] != classes):
+        told = f"({count}, {classes or 'classes'})"
+        raise BadInput(f"the victim's answer has the shape {tuple(logits.shape)}, where {told} was expected")
+    if not logits.isfinite().all():
+        raise BadInput("the victim answered NaN or infinity; check its weights, and the scale of what it expects")

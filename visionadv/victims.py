@@ -1,0 +1,114 @@
+"""Who is attacked: anything that says a class, or a score for each, of images from 0 to 1.
+
+`classes` is the number of classes, None as long as it isn't known. `decide` says the class of each image (N, ...), and
+where there are scores `logits` says these, (N, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from visionadv.configs import BadInput
+
+
+class ModuleVictim(nn.Module):
+    """Any `torch.nn.Module` from images to logits, with its normalisation folded in.
+
+    Args:
+        model: it returns logits (N, K), or an object with `logits`, as transformers' do.
+        mean, std: of each channel, that the model's images are normalised by.
+        size: (H, W) that the model takes, if it isn't that of the images: they are resized inside.
+        classes: K, if it is known.
+        randomized: whether two answers about one image may differ.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+        size: tuple[int, int] | None = None,
+        classes: int | None = None,
+        randomized: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model.eval().requires_grad_(False)
+        self.size, self.classes, self.randomized = size, classes, randomized
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1) if mean else torch.zeros(()))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1) if std else torch.ones(()))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, K), with a gradient if images (N, C, H, W) have one."""
+        if self.size and tuple(images.shape[2:]) != self.size:
+            images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
+        told = self.model((images - self.mean.to(images)) / self.std.to(images))  # pyright: ignore[reportCallIssue]
+        return getattr(told, "logits", told)
+
+    @torch.no_grad()
+    def decide(self, images: Tensor) -> Tensor:
+        """(N,) the likeliest class.
+
+        Raises:
+            BadInput: the answer isn't a row of finite numbers for each image.
+        """
+        from visionadv.oracles import check_logits
+
+        logits = self.logits(images)
+        check_logits(logits, len(images), self.classes)
+        return logits.argmax(1)
+
+
+class PredictVictim:
+    """Any object with `predict`, and perhaps `predict_proba`, of rows of values: scikit-learn's, LightGBM's and others.
+
+    Args:
+        model: its `predict` says classes, or scores (N, K), or for two classes the score of the second (N,).
+        classes: K.
+    """
+
+    randomized = False
+
+    def __init__(self, model: Any, classes: int) -> None:
+        self.model, self.classes = model, classes
+
+    def decide(self, images: Tensor) -> Tensor:
+        """(N,) the class that `predict` says."""
+        told = np.asarray(self.model.predict(_rows(images)))
+        if told.ndim == 2:
+            told = told.argmax(1)
+        elif told.dtype.kind == "f" and not (told == np.round(told)).all():
+            told = told > 0.5  # the likelier of two
+        return torch.from_numpy(told.astype(np.int64)).to(images.device)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, K) logarithms of what `predict_proba` says."""
+        if not hasattr(self.model, "predict_proba"):
+            raise BadInput(f"a {type(self.model).__name__} tells no probabilities; attack it by its decisions")
+        told = np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64)
+        return torch.from_numpy(told).clamp(min=1e-12).log().to(images)
+
+
+class CallableVictim:
+    """A function from images (N, ...) to classes (N,): a remote service, for one."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], classes: int | None = None, *, randomized: bool = False):
+        self.function, self.classes, self.randomized = function, classes, randomized
+
+    def decide(self, images: Tensor) -> Tensor:
+        """(N,) what the function says."""
+        told = torch.as_tensor(self.function(images), device=images.device)
+        if told.shape != (len(images),):
+            raise BadInput(
+                f"the victim's answer has the shape {tuple(told.shape)}, where ({len(images)},) was expected"
+            )
+        return told.long()
+
+
+def _rows(images: Tensor) -> np.ndarray:
+    return images.detach().flatten(1).cpu().numpy()
