@@ -150,7 +150,7 @@ class Evaluation:
         }
         return found | self.ordinary(f"{name}/selfplay", attacked)
 
-    def advantage(self, name: str, attack: str, attacked: TargetConfig) -> dict[str, Any]:
+    def advantage(self, name: str, attack: Any, attacked: TargetConfig) -> dict[str, Any]:
         """Its estimate, as scripts/attack_negotiator.py measures it."""
         from dialogue.selfplay import load_tables
 
@@ -165,8 +165,8 @@ class Evaluation:
         from dialogue.loading import load_agent
         from dialogue.selfplay import load_tables
 
-        named = AgentsConfig(attacked.model_name_or_path, attacked.speaker_name_or_path)
-        agents = load_agent(named.model_name_or_path), load_agent(named.partner_name_or_path)
+        target, partner = str(attacked.model_name_or_path), str(attacked.speaker_name_or_path)
+        named, agents = AgentsConfig(target, partner), (load_agent(target), load_agent(partner))
         with self.run(name, [named, self.play], agents_fingerprint(agents), ORDINARY) as run:
             talk_at(run, agents, load_tables(self.play), self.play)
         played = {measure: self.results(name)[measure] for measure in ("agreement", "score", "partner_score")}

@@ -69,6 +69,13 @@ class DecisionOracle:
         self.close(everyone[self.reached(self.images, everyone)])
 
     @property
+    def limit(self) -> float:
+        """`eps`, for attacks that need one. Raises BadInput if there is none."""
+        if self.eps is None:
+            raise BadInput("this attack looks for the best image within a distance; give eps")
+        return self.eps
+
+    @property
     def found(self) -> Tensor:
         """(B,) where there is a success."""
         return self.distance.isfinite()

@@ -27,6 +27,9 @@ class ModuleVictim(nn.Module):
         randomized: whether two answers about one image may differ.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         model: nn.Module,
@@ -47,7 +50,7 @@ class ModuleVictim(nn.Module):
         """(N, K), with a gradient if images (N, C, H, W) have one."""
         if self.size and tuple(images.shape[2:]) != self.size:
             images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
-        told = self.model((images - self.mean.to(images)) / self.std.to(images))  # pyright: ignore[reportCallIssue]
+        told = self.model((images - self.mean.to(images)) / self.std.to(images))
         return getattr(told, "logits", told)
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from victims_of_tests import boundaries, images_near_the_middle, linear
+from victims_of_tests import SHAPE, boundaries, images_near_the_middle, linear
 
 from visionadv.attack import carry_out
 from visionadv.attacks import ATTACKS, attack_named
@@ -119,6 +119,34 @@ def test_a_budget_is_held_to_the_query(name, budget):
     victim, images = linear(), images_near_the_middle()
     oracle = run(name, attack_named(name).norms[0], victim, images, eps=attack_named(name).eps, budget=budget)
     assert oracle.queries.max() <= budget and victim.rows == oracle.queries.sum()
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_an_attack_within_a_distance_needs_one(name):
+    with pytest.raises(BadInput, match="within a distance; give eps"):
+        run(name, "linf", linear(), images_near_the_middle())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_target_is_reached_from_an_image_of_it(norm):
+    victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
+    goal = Goal(victim.model(images).argmax(1), torch.tensor([1, 2, 1, 2]))
+    pool = torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    attack = attack_named("sign_opt")
+    oracle = attack.oracle(victim, images, goal, norm=norm, budget=4000, pool=pool)
+    carry_out(attack, oracle, example_seeds(0, range(4)))
+    assert oracle.found.all() and torch.equal(victim.model(oracle.best).argmax(1), goal.targets)
+    with pytest.raises(BadInput, match="begins at images of the target"):
+        carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(4)))
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ddn"])
+def test_a_target_is_reached_by_gradients(name):
+    victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
+    labels = victim.model(images).argmax(1)
+    targets, norm = (labels + torch.tensor([1, 2, 1, 2])) % 3, attack_named(name).norms[0]
+    oracle = run(name, norm, victim, images, targets=targets, eps=None if attack_named(name).eps is None else 0.3)
+    assert oracle.found.all() and torch.equal(victim.model(oracle.best).argmax(1), targets)
 
 
 def test_unknown_attacks_and_options_are_refused():

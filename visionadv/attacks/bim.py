@@ -37,6 +37,6 @@ class Bim:
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         rows = oracle.left()
-        steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.eps, oracle.norm)
+        steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.limit, oracle.norm)
         images, rows = ascend(oracle, oracle.images[rows], rows, cross_entropy, steps=steps, step_size=size)
         oracle.logits(images, rows)

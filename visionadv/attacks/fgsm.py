@@ -34,7 +34,7 @@ class Fgsm:
         _, slopes, _ = oracle.gradient(images, rows, cross_entropy)
         steps = steepest(slopes, oracle.norm)
         if oracle.eps is not None:
-            oracle.logits(images + oracle.eps * steps, rows)
+            oracle.logits(images + oracle.limit * steps, rows)
             return
         largest = {"linf": 1.0}.get(oracle.norm, float(images[0].numel()) ** (0.5 if oracle.norm == "l2" else 1.0))
         for number in range(1, self.sizes + 1):

@@ -36,6 +36,6 @@ class LeastLikely:
             return cross_entropy(logits, towards, rows)
 
         rows = oracle.left()
-        steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.eps, oracle.norm)
+        steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.limit, oracle.norm)
         images, rows = ascend(oracle, oracle.images[rows], rows, loss, steps=steps, step_size=size)
         oracle.logits(images, rows)

@@ -83,14 +83,14 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
     shape, dtype = oracle.images.shape[1:], oracle.images.dtype
     best = torch.full_like(oracle.distance[rows], torch.inf)
     theta = torch.zeros_like(oracle.images[rows])
-    if oracle.goal.targets is not None and oracle.pool is None:
+    pool = None if oracle.goal.targets is None else oracle.pool
+    if oracle.goal.targets is not None and pool is None:
         raise BadInput("a targeted search begins at images of the target; give some")
-    count = STARTS if oracle.goal.targets is None else min(STARTS, len(oracle.pool))
-    for number in range(count):
-        if oracle.goal.targets is None:
+    for number in range(STARTS if pool is None else min(STARTS, len(pool))):
+        if pool is None:
             way = normal(seeds[rows], number, shape, dtype=dtype)
         else:
-            way = oracle.pool[number] - oracle.images[rows]
+            way = pool[number] - oracle.images[rows]
         some = reached_at(oracle, rows, way, torch.ones_like(best)).nonzero()[:, 0]
         if len(some) == 0:
             continue

@@ -55,9 +55,9 @@ def ascend(
         images, rows, slopes = images[left], rows[left], slopes[left]
         if len(rows) == 0:
             break
-        moved = images + step_size * oracle.eps * steepest(slopes, oracle.norm)
+        moved = images + step_size * oracle.limit * steepest(slopes, oracle.norm)
         originals = oracle.images[rows]
-        images = (originals + project(moved - originals, oracle.eps, oracle.norm)).clamp(0, 1)
+        images = (originals + project(moved - originals, oracle.limit, oracle.norm)).clamp(0, 1)
     return images, rows
 
 
@@ -65,8 +65,8 @@ def random_start(oracle: GradientOracle, seeds: Tensor, restart: int, like: Tens
     """A perturbation within eps: of Linf uniform in the cube; else in a random direction, of a uniform length."""
     shape, dtype = like.shape[1:], like.dtype
     if oracle.norm == "linf":
-        return oracle.eps * (2 * uniform(seeds, 2 * restart, shape, dtype=dtype) - 1)
+        return oracle.limit * (2 * uniform(seeds, 2 * restart, shape, dtype=dtype) - 1)
     direction = normal(seeds, 2 * restart, shape, dtype=dtype)
-    length = uniform(seeds, 2 * restart + 1, (1,), dtype=dtype) * oracle.eps
+    length = uniform(seeds, 2 * restart + 1, (1,), dtype=dtype) * oracle.limit
     lengths = torch.linalg.vector_norm(direction.flatten(1), 1 if oracle.norm == "l1" else 2, dim=1)
     return direction * (length[:, 0] / lengths).view(-1, *[1] * len(shape))
