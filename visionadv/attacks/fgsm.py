@@ -36,7 +36,7 @@ class Fgsm:
         if oracle.eps is not None:
             oracle.logits(images + oracle.limit * steps, rows)
             return
-        largest = {"linf": 1.0}.get(oracle.norm, float(images[0].numel()) ** (0.5 if oracle.norm == "l2" else 1.0))
+        largest = images[0].numel() ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[oracle.norm]  # of a step across the cube
         for number in range(1, self.sizes + 1):
             oracle.logits(images + largest * number / self.sizes * steps, rows)
             oracle.close(rows[oracle.found[rows]])
