@@ -44,7 +44,7 @@ from dialogue.configs import (
     TargetConfig,
 )
 
-ORDINARY = 1_000  # games with the partner, before and after
+ORDINARY = 5  # games with the partner for each attacked dialogue: they take little
 AT_ONCE = 64  # dialogues
 
 
@@ -166,8 +166,9 @@ class Evaluation:
         from dialogue.selfplay import load_tables
 
         target, partner = str(attacked.model_name_or_path), str(attacked.speaker_name_or_path)
+        count = ORDINARY * self.config.evaluated_dialogues
         named, agents = AgentsConfig(target, partner), (load_agent(target), load_agent(partner))
-        with self.run(name, [named, self.play], agents_fingerprint(agents), ORDINARY) as run:
+        with self.run(name, [named, self.play], agents_fingerprint(agents), count) as run:
             talk_at(run, agents, load_tables(self.play), self.play)
         played = {measure: self.results(name)[measure] for measure in ("agreement", "score", "partner_score")}
         return score(agents[0].cpu(), self.dialogues) | played

@@ -61,7 +61,7 @@ def test_the_folder_tells_before_and_after(whole):
     attacks = {f"advantage_{name}" for name in ("rl", "reactive", "adaptive")}
     measured = attacks | {"agreement", "score", "partner_score", "perplexity", "exact_selection"}
     assert measured | {f"{name}_before" for name in measured} | {"advantage_fresh"} <= set(results)
-    assert all(results[name]["n"] == 12 for name in attacks) and results["agreement"]["n"] == 1000
+    assert all(results[name]["n"] == 12 for name in attacks) and results["agreement"]["n"] == 60
     rounds = json.loads((folder / "rounds.json").read_text())
     assert rounds["chosen"] in (1, 2) and len(rounds["payoffs"]) == 3
     kept = load_file(folder / f"round-{rounds['chosen']}" / "target" / "best" / "model.safetensors")
