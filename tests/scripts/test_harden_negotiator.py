@@ -86,7 +86,7 @@ def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, 
         "rl": folder / f"round-{rounds['hardest']}" / "adversary" / "best",
         "fresh": folder / "fresh" / "best",
     }
-    for name in ("rl", "fresh", "reactive", "adaptive"):
+    for name in ("rl", "fresh", "adaptive"):
         command = ["--attack", "rl" if name == "fresh" else name, "--max_samples", "12", "--max_turns", "4"]
         command += ["--model_name_or_path", "me/agent", "--speaker_name_or_path", str(agents / "partner")]
         command += ["--adversary_name_or_path", str(adversaries.get(name, "")), "--output_dir", str(tmp_path / name)]

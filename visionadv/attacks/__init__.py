@@ -24,6 +24,7 @@ ATTACKS = {
     "carlini_wagner_l2": "CarliniWagnerL2",
     "ddn": "Ddn",
     # decisions only
+    "opt": "Opt",
     "sign_opt": "SignOpt",
 }
 
