@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from visionadv.attacks.pgd import ascend
-from visionadv.losses import cross_entropy
+from visionadv.losses import Loss, cross_entropy
 from visionadv.oracles import GradientOracle
 
 
@@ -38,5 +38,9 @@ class Bim:
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         rows = oracle.left()
         steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.limit, oracle.norm)
-        images, rows = ascend(oracle, oracle.images[rows], rows, cross_entropy, steps=steps, step_size=size)
+        images, rows = ascend(oracle, oracle.images[rows], rows, self.loss(oracle), steps=steps, step_size=size)
         oracle.logits(images, rows)
+
+    def loss(self, oracle: GradientOracle) -> Loss:
+        """What is ascended."""
+        return cross_entropy
