@@ -61,6 +61,7 @@ class DecisionOracle:
         self.distance = torch.full((len(images),), torch.inf, dtype=images.dtype, device=images.device)
         self.decisions = torch.full_like(self.queries, -1)
         self.closed = torch.zeros_like(self.queries, dtype=torch.bool)
+        self.clean_classes = torch.full_like(self.queries, -1)  # of the unchanged images, the first that are shown
         self.curve: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def begin(self) -> None:
@@ -79,6 +80,11 @@ class DecisionOracle:
     def found(self) -> Tensor:
         """(B,) where there is a success."""
         return self.distance.isfinite()
+
+    @property
+    def already(self) -> Tensor:
+        """(B,) where the unchanged image is a success."""
+        return self.distance == 0
 
     @property
     def open(self) -> Tensor:
@@ -118,6 +124,8 @@ class DecisionOracle:
 
     def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Notes the nearest successes among images that were shown."""
+        first = numbers == 1
+        self.clean_classes[rows[first]] = decisions[first]
         distance = size(images - self.images[rows], self.norm)
         good = reached & (distance < self.distance[rows])
         if self.eps is not None:
