@@ -12,6 +12,7 @@ from torch import Tensor
 
 from visionadv.distances import NORMS, size
 from visionadv.noise import example_seeds
+from visionadv.transfer import carry_over
 from visionadv.types import AttackRecord
 
 LOOKS = 10  # at an adversarial image, of a randomized victim
@@ -31,18 +32,23 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
 
 
 def attack_batch(
-    attack: Any, oracle: Any, example_ids: Sequence[int], *, seed: int, file: str = ""
+    attack: Any, oracle: Any, example_ids: Sequence[int], *, seed: int, file: str = "", surrogate: Any = None
 ) -> list[AttackRecord]:
     """Records of an attack on the oracle's images; what it found is the oracle's `best`.
 
     Args:
         attack: one of `attacks`.
-        oracle: of the kind that the attack needs, not asked yet.
+        oracle: of the kind that the attack needs, not asked yet; with a surrogate one of decisions will do.
         example_ids: B of them; with `seed` they make all random numbers.
         file: where the images will be, for the records.
+        surrogate: a victim that is attacked in place of the oracle's, which sees what comes of it.
     """
     begin = time.perf_counter()
-    carry_out(attack, oracle, example_seeds(seed, example_ids).to(oracle.images.device))
+    seeds = example_seeds(seed, example_ids).to(oracle.images.device)
+    if surrogate is None:
+        carry_out(attack, oracle, seeds)
+    else:
+        carry_over(attack, surrogate, oracle, seeds)
     seconds = (time.perf_counter() - begin) / len(example_ids)
     looks, everyone = LOOKS if oracle.victim.randomized else 1, torch.arange(len(example_ids)).to(oracle.queries)
     decisions = torch.stack([oracle.victim.decide(oracle.best) for _ in range(looks)])  # (looks, B)

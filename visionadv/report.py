@@ -211,7 +211,12 @@ def _reached_svg(records: Sequence[Record], norm: str, printed: Sequence[tuple[i
 
 def _svg(draw: Callable[[Any], None]) -> Markup:
     """A small chart as SVG whose colours are those of the page."""
-    style = {"svg.fonttype": "none", "svg.hashsalt": "visionadv", "font.family": "sans-serif", "font.size": 11}
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "visionadv",
+        "font.family": "sans-serif",
+        "font.size": 11,
+    }
     style |= {name: _MUTED for name in ("axes.labelcolor", "xtick.color", "ytick.color", "text.color")}
     style |= {"axes.edgecolor": _LINE, "grid.color": _LINE}
     with rc_context(style):
