@@ -62,7 +62,9 @@ class Classifier(nn.Module, PyTorchModelHubMixin):
         self._hub_mixin_config = {**(self._hub_mixin_config or {}), "architecture": self.architecture}  # type: ignore[dict-item]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, K) logits."""
+        """(B, K) logits. Raises BadInput for images of another shape than the model's."""
+        if tuple(images.shape[1:]) != self.shape:
+            raise BadInput(f"this model takes images of {self.shape}, not {tuple(images.shape[1:])}; resize them")
         return self.features((images - self.mean) / self.std)
 
     @property

@@ -3,8 +3,8 @@
 312,202 parameters for MNIST and 1,147,978 for CIFAR-10, as in Table 1 of "How training data affect the accuracy and
 robustness of image classification models". Dropout of one half is behind the first dense layer, as in their code.
 
-`Cnn7BatchNorm` is what the decision attacks were measured on (OPT, Sign-OPT; `allmodels.py` of the authors' code): batch
-normalisation behind each convolution, and dropout behind both hidden dense layers.
+`Cnn7BatchNorm` is what the decision attacks were measured on (OPT, Sign-OPT; `allmodels.py` of the authors' code): with
+batch normalisation behind each convolution, and dropout behind both hidden dense layers.
 """
 
 from __future__ import annotations
