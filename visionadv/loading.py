@@ -192,7 +192,7 @@ def _lightgbm(path: Path) -> PredictVictim:
             f"{path} is no classifier of LightGBM; its objective is {objective[1] if objective else 'unknown'}"
         )
     try:
-        booster = lightgbm.Booster(model_file=str(path), params={"verbosity": -1})
+        booster = lightgbm.Booster(model_file=str(path))
     except lightgbm.basic.LightGBMError as error:
         raise BadInput(f"{path} is no model that LightGBM can read: {_told(error)}") from error
     return PredictVictim(Trees(booster), max(2, booster.num_model_per_iteration()))

@@ -88,7 +88,11 @@ class Training:
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
     def batch(self, step: int) -> Batch:
-        """This process's share of the images of a step. Each epoch has all of them, in an order of its own."""
+        """This process's share of the images of a step.
+
+        Each epoch has all images, in an order of its own. A batch may hold the end of one and the start of the next,
+        and so the same image twice.
+        """
         number, repeat = divmod(step, self.vicinity.repeats)
         share = self.config.per_device_train_batch_size
         first = number * self._batch + self.accelerator.process_index * share
