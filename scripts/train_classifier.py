@@ -150,8 +150,8 @@ def save(
     name = source.dataset_name or "scikit-learn-digits"
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    told = {"method": config.method, "dataset": name, "split": source.split, "scores": scores, "command": command}
-    (folder / "README.md").write_text(model_card(model, **told, **more), encoding="utf-8")
+    told = {"method": config.method, "dataset": name, "split": source.split, "command": command} | more
+    (folder / "README.md").write_text(model_card(model, scores=scores, **told), encoding="utf-8")
     model.cpu().save_pretrained(folder)
     write_json(folder / "results.json", scores)
 

@@ -130,9 +130,8 @@ def _size(processor: Any) -> tuple[int, int] | None:
         size = processor.size
     if size is None:
         return None
-    told = {name: size[name] for name in ("height", "width", "shortest_edge") if size.get(name) is not None}
-    side = told.get("shortest_edge")
-    return told.get("height", side), told.get("width", side)
+    side = size.get("shortest_edge")
+    return (size["height"], size["width"]) if side is None else (side, side)
 
 
 def _torchvision(name: str) -> ModuleVictim:

@@ -64,9 +64,9 @@ class ResNet(Classifier):
             for _ in range(depth // 6):
                 layers.append(Block(inputs, outputs, 1 if inputs == outputs else 2))
                 inputs = outputs
-        last = [(side + 3) // 4 for side in sides]
-        pool = tuple(min(8, side) for side in last)
-        places = (last[0] // pool[0]) * (last[1] // pool[1])
+        high, wide = ((side + 3) // 4 for side in sides)
+        pool = (min(8, high), min(8, wide))
+        places = (high // pool[0]) * (wide // pool[1])
         self.features = nn.Sequential(
             *layers, nn.AvgPool2d(pool), nn.Flatten(), nn.Linear(WIDTHS[-1] * places, classes)
         )

@@ -96,10 +96,12 @@ class Training:
         number, repeat = divmod(step, self.vicinity.repeats)
         share = self.config.per_device_train_batch_size
         first = number * self._batch + self.accelerator.process_index * share
-        epochs, places = zip(*(divmod(i, len(self.labels)) for i in range(first, first + share)), strict=True)
-        orders = {epoch: _order(self.seed, epoch, len(self.labels)) for epoch in set(epochs)}
-        rows = torch.tensor([orders[epoch][place] for epoch, place in zip(epochs, places, strict=True)])
-        rows = rows.to(self.values.device)
+        count, rows = len(self.labels), []
+        while share:
+            epoch, place = divmod(first, count)
+            rows.append(_order(self.seed, epoch, count)[place : place + share])
+            first, share = first + len(rows[-1]), share - len(rows[-1])
+        rows = torch.cat(rows).to(self.values.device)
         images, seeds = self.values[rows].to(self.dtype) / self.full, self.seeds[rows]
         images = shifted(images, seeds, number, self.config.shift)
         if self.config.mirror:
@@ -190,8 +192,8 @@ def _optimizer(model: Any, config: TrainClassifierConfig) -> torch.optim.Optimiz
 
 
 @lru_cache(4)
-def _order(seed: int, epoch: int, count: int) -> list[int]:
-    """A shuffled order of `count` images."""
+def _order(seed: int, epoch: int, count: int) -> Tensor:
+    """(count,) a shuffled order of so many images."""
     order = list(range(count))
     random.Random(f"images:{seed}:{epoch}").shuffle(order)
-    return order
+    return torch.tensor(order)
