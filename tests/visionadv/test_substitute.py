@@ -42,7 +42,7 @@ def test_companions_teach_more_than_the_first_images():
         victim, model, _, _ = fitted(rounds=rounds)
         return (victim.model(probes).argmax(1) == model(probes).argmax(1)).double().mean().item()
 
-    assert agreement(7) > agreement(1) + 0.1 and agreement(7) > 0.8
+    assert agreement(7) > agreement(1) + 0.15
 
 
 def test_the_same_seed_teaches_the_same():
