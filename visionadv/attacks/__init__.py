@@ -23,6 +23,7 @@ ATTACKS = {
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
     "ddn": "Ddn",
+    "bg": "Bg",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
