@@ -22,6 +22,7 @@ ATTACKS = {
     # white box, the smallest distance
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
+    "ead": "Ead",
     "ddn": "Ddn",
     "bg": "Bg",
     # decisions only
