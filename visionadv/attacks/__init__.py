@@ -25,6 +25,7 @@ ATTACKS = {
     "ead": "Ead",
     "ddn": "Ddn",
     "bg": "Bg",
+    "jsma": "Jsma",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
