@@ -26,6 +26,8 @@ ATTACKS = {
     "ddn": "Ddn",
     "bg": "Bg",
     "jsma": "Jsma",
+    # scores
+    "zoo": "Zoo",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
