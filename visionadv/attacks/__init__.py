@@ -28,6 +28,7 @@ ATTACKS = {
     "jsma": "Jsma",
     # scores
     "zoo": "Zoo",
+    "nes": "Nes",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
