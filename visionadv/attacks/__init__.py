@@ -29,6 +29,7 @@ ATTACKS = {
     # scores
     "zoo": "Zoo",
     "nes": "Nes",
+    "local_search": "LocalSearch",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
