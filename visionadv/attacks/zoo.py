@@ -13,9 +13,9 @@ For large images (sections 3.3 to 3.5) the perturbation is D(y), y being smaller
 y can grow at certain steps, and then coordinates are drawn in proportion to the size of y around them.
 
 Deviations: the defaults are those of the authors' code for MNIST with a search over c, without tanh; a y as large as
-the image is then cut off where the image leaves the cube. A probe that leaves it is cut off, too, and the quotient is that
-of what is left. The difference of distances needs no query, and is computed without cancellation. As in their code, an
-image whose loss hasn't fallen in 100 steps ends its round, and `resets` starts Adam anew at its first success.
+the image is then cut off where the image leaves the cube. A probe that leaves it is cut off, too, and the quotient is
+that of what is left. The difference of distances needs no query, and is computed without cancellation. As in their
+code, an image whose loss hasn't fallen in 100 steps ends its round, and `resets` starts Adam anew at its first success.
 """
 
 from __future__ import annotations
