@@ -24,7 +24,14 @@ ATTACKS = {
     # white box, the smallest distance
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
+    "ead": "Ead",
     "ddn": "Ddn",
+    "bg": "Bg",
+    "jsma": "Jsma",
+    # scores
+    "zoo": "Zoo",
+    "nes": "Nes",
+    "local_search": "LocalSearch",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
