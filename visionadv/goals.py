@@ -44,3 +44,17 @@ class Goal:
         aim = logits.gather(1, aims)[:, 0]
         other = logits.scatter(1, aims, -torch.inf).amax(1)
         return other - aim if self.targets is None else aim - other
+
+
+def in_turn(goal: Goal, logits: Tensor, count: int) -> list[Goal]:
+    """What an attack aims at one after the other: the goal, or the likeliest other classes if any is a success.
+
+    Args:
+        goal: of B images.
+        logits: (B, K) of the unchanged images.
+        count: of the other classes, at most K - 1 of them; 0 for the goal itself.
+    """
+    if goal.targets is not None or count == 0:
+        return [goal]
+    others = logits.scatter(1, goal.labels[:, None], -torch.inf).topk(min(count, logits.shape[1] - 1), dim=1).indices
+    return [Goal(goal.labels, towards) for towards in others.T]

@@ -13,11 +13,28 @@ from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle
 
 QUICK = {
+    "apgd": {"steps": 50},
+    "autoattack": {"steps": 20, "queries": 200},
     "ddn": {"steps": 100},
     "carlini_wagner_l2": {"binary_steps": 6, "steps": 200},
+    "carlini_wagner_linf": {"steps": 30, "constant": 0.5, "largest_constant": 4.0, "decrease": 0.97},
+    "fab": {"steps": 30},
+    "square": {"steps": 500},
     "opt": {"steps": 30},
     "sign_opt": {"steps": 30},
 }
+WITH_TARGETS = [
+    "fgsm",
+    "bim",
+    "pgd",
+    "apgd",
+    "autoattack",
+    "carlini_wagner_l2",
+    "carlini_wagner_linf",
+    "ddn",
+    "fab",
+    "square",
+]
 FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
@@ -79,9 +96,11 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
     steps = {"steps": 1000, "budget": 5000} if by_decisions else {"steps": 300} if name == "ddn" else {}
     oracle = run(name, norm, victim, images, **steps)
     assert len(images) == 6 and (oracle.distance >= nearest * (1 - 1e-9)).all(), "nothing is nearer than the nearest"
+    ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
     if by_decisions:  # it may end at the boundary of the class that it began in
-        ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
         assert (oracle.distance <= 1.15 * ended).all() and (oracle.distance / nearest).median() <= 1.15
+    elif name == "carlini_wagner_linf":  # so may this, for it never leaves what it has reached
+        assert (oracle.distance <= 1.05 * ended).all() and (oracle.distance / nearest).median() <= 1.05
     elif name == "fgsm":  # in steps; and of three classes the gradient is not quite that of the nearest
         step = {"linf": 1.0, "l2": 4.0, "l1": 16.0}[norm] / 1000
         assert (oracle.distance <= (1.0 if classes == 2 else 1.25) * nearest + step).all()
@@ -107,7 +126,10 @@ def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     weight = victim.model[1].weight
     gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
     clean = oracle.goal.margin(oracle.clean, torch.arange(8))
-    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=1e-3)
+    if (name, norm) == ("square", "l2"):  # whose bumps have their own form, and span most of an image of 4 x 4
+        assert (oracle.margin - clean >= 0.6 * gain).all() and (oracle.margin - clean <= gain).all()
+    else:
+        assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -147,7 +169,7 @@ def test_a_target_is_reached_from_an_image_of_it(norm):
         carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(4)))
 
 
-@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ddn"])
+@pytest.mark.parametrize("name", WITH_TARGETS)
 def test_a_target_is_reached_by_gradients(name):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     labels = victim.model(images).argmax(1)

@@ -19,10 +19,16 @@ ATTACKS = {
     "bim": "Bim",
     "least_likely": "LeastLikely",
     "pgd": "Pgd",
+    "apgd": "Apgd",
+    "autoattack": "AutoAttack",
     # white box, the smallest distance
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
+    "carlini_wagner_linf": "CarliniWagnerLinf",
     "ddn": "Ddn",
+    "fab": "Fab",
+    # scores
+    "square": "Square",
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
