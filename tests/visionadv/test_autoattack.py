@@ -42,6 +42,12 @@ def test_what_is_robust_is_farther_from_every_boundary(norm, classes):
     assert torch.equal(found, expected) and 0 < found.sum() < 23
 
 
+def test_a_norm_that_it_does_not_know_is_refused():
+    images, labels = images_near_the_middle(2), torch.tensor([0, 1])
+    with pytest.raises(BadInput, match="knows linf and l2, and not l1"):
+        robust(linear(), images, labels, norm="l1", eps=0.1, seeds=example_seeds(0, range(2)))
+
+
 def test_each_attack_sees_what_withstood_those_before():
     victim, images = linear(3, seed=7, apart=0.2), images_near_the_middle(24)
     eps = float(boundaries(victim, images, "linf").amin(1).median())

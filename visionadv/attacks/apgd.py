@@ -16,6 +16,7 @@ here the paper is followed.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -48,6 +49,7 @@ class _Climb:
     size: Tensor  # of a step
 
     def keep(self, left: Tensor) -> None:
+        """Lets the others go."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name)[left])
 
@@ -85,13 +87,14 @@ class Apgd:
     def _climb(self, oracle: GradientOracle, rows: Tensor, seeds: Tensor, number: int, loss: Loss) -> None:
         """One climb from a random start."""
         at = _start(oracle, rows, seeds, number)
-        checks = checkpoints(self.steps)
+        periods = {check: check - earlier for earlier, check in pairwise([0, *checkpoints(self.steps)])}
         for step in range(self.steps):
             values, slopes, _ = oracle.gradient(at.images, at.rows, loss)
             oracle.close(at.rows[oracle.found[at.rows]])
             left = oracle.open[at.rows]
-            at.keep(left)
-            values, slopes = values[left], slopes[left]
+            if not left.all():
+                at.keep(left)
+                values, slopes = values[left], slopes[left]
             if len(at.rows) == 0:
                 return
             at.rises += values > at.values
@@ -99,10 +102,8 @@ class Apgd:
             at.values, at.best_values = values, torch.maximum(values, at.best_values)
             at.best = at.images.where(wide(better, slopes), at.best)
             at.best_slopes = slopes.where(wide(better, slopes), at.best_slopes)
-            if step in checks:
-                slopes = self._check(
-                    at, slopes, step - max((earlier for earlier in checks if earlier < step), default=0)
-                )
+            if step in periods:
+                slopes = self._check(at, slopes, periods[step])
             share = self.momentum if step else 1.0
             ahead = _inside(oracle, at, at.images + wide(at.size, slopes) * steepest(slopes, oracle.norm))
             moved = at.images + share * (ahead - at.images) + (1 - share) * (at.images - at.before)

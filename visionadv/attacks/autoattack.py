@@ -21,6 +21,7 @@ from visionadv.attack import carry_out
 from visionadv.attacks.apgd import Apgd
 from visionadv.attacks.fab import Fab
 from visionadv.attacks.square import Square
+from visionadv.configs import BadInput
 from visionadv.goals import Goal
 from visionadv.oracles import GradientOracle
 
@@ -73,8 +74,13 @@ def robust(
         eps: the distance, in units of the images.
         seeds: (B,) see `noise.example_seeds`.
         attack: AutoAttack's standard version, if none is given.
+
+    Raises:
+        BadInput: a norm that the attack doesn't know.
     """
     attack = attack or AutoAttack()
+    if norm not in attack.norms:
+        raise BadInput(f"the attack knows {' and '.join(attack.norms)}, and not {norm}")
     oracle = attack.oracle(victim, images, Goal(labels), norm=norm, eps=eps)
     carry_out(attack, oracle, seeds)
     return ~oracle.found

@@ -78,7 +78,9 @@ class Fab:
             if len(rows) == 0:
                 return
             offsets = values - (slopes * images).flatten(1).sum(1)
-            step, whole = (nearest_in_box(one, slopes, offsets, oracle.norm) - one for one in (images, originals))
+            both = torch.cat([images, originals])
+            planes = torch.cat([slopes, slopes]), torch.cat([offsets, offsets])
+            step, whole = (nearest_in_box(both, *planes, oracle.norm) - both).chunk(2)
             near, far = size(step, oracle.norm), size(whole, oracle.norm)
             share = near / (near + far).clamp(min=torch.finfo(near.dtype).tiny)
             share = wide(share.clamp(max=self.alpha_max), images)

@@ -80,8 +80,7 @@ class Square:
 
 def _stripes(images: Tensor, seeds: Tensor) -> Tensor:
     """(n, C, H, W) vertical stripes of -1 or 1 in each channel."""
-    shape = (images.shape[1], 1, images.shape[3])
-    return (uniform(seeds, 0, shape, dtype=images.dtype) - 0.5).sign().expand_as(images)
+    return _signs(_draws(seeds, 0, images.shape[1], 1, images.shape[3]), images).expand_as(images)
 
 
 def _tiles(images: Tensor, seeds: Tensor) -> Tensor:
@@ -89,10 +88,9 @@ def _tiles(images: Tensor, seeds: Tensor) -> Tensor:
     count, channels, height, width = images.shape
     side = max(min(height, width) // 5, 1)
     down, across = height // side, width // side
-    draws = uniform(seeds, 0, (channels + 1, down, across), dtype=images.dtype) - 0.5
+    draws = _draws(seeds, 0, channels + 1, down, across)[..., None, None]
     bump = _bump(side, images)
-    turned = draws[:, :1, :, :, None, None] > 0
-    tiles = torch.where(turned, bump.T, bump) * draws[:, 1:, :, :, None, None].sign()  # (n, C, down, across, s, s)
+    tiles = torch.where(draws[:, :1] > 0.5, bump.T, bump) * _signs(draws[:, 1:], images)  # (n, C, down, across, s, s)
     tiles = tiles.transpose(3, 4).reshape(count, channels, down * side, across * side)
     top, left = (height - down * side) // 2, (width - across * side) // 2
     whole = torch.zeros_like(images)
@@ -102,18 +100,18 @@ def _tiles(images: Tensor, seeds: Tensor) -> Tensor:
 
 def _square_linf(delta: Tensor, side: int, eps: float, seeds: Tensor, step: int) -> Tensor:
     """Perturbations (n, C, H, W) of which a square is -eps or eps in each channel."""
-    draws = uniform(seeds, step, (2 + delta.shape[1],), dtype=delta.dtype)
+    draws = _draws(seeds, step, 2 + delta.shape[1])
     delta = delta.clone()
-    delta[_window(delta, side, draws[:, :2])] = eps * (draws[:, 2:, None, None] - 0.5).sign()
+    delta[_window(delta, side, draws[:, :2])] = eps * _signs(draws[:, 2:, None, None], delta)
     return delta
 
 
 def _square_l2(delta: Tensor, side: int, eps: float, seeds: Tensor, step: int) -> Tensor:
     """Perturbations of norm eps, of which one square has a new bump and another is 0."""
-    draws = uniform(seeds, step, (5 + delta.shape[1],), dtype=delta.dtype)
+    draws = _draws(seeds, step, 5 + delta.shape[1])
     first, second = _window(delta, side, draws[:, :2]), _window(delta, side, draws[:, 2:4])
     bump = _bump(side, delta)
-    bumps = torch.where(draws[:, 4, None, None, None] > 0.5, bump.T, bump) * (draws[:, 5:, None, None] - 0.5).sign()
+    bumps = torch.where(draws[:, 4, None, None, None] > 0.5, bump.T, bump) * _signs(draws[:, 5:, None, None], delta)
     rest = delta.clone()
     rest[first] = rest[second] = 0.0
     unused = (eps**2 - delta.square().sum((1, 2, 3))).clamp(min=0) / delta.shape[1]
@@ -122,6 +120,16 @@ def _square_l2(delta: Tensor, side: int, eps: float, seeds: Tensor, step: int) -
     bumps = _of_norm_1(bumps + _of_norm_1(delta[first]))
     rest[first] = lengths[:, :, None, None] * _of_norm_1(bumps)
     return rest
+
+
+def _draws(seeds: Tensor, step: int, *shape: int) -> Tensor:
+    """(n, *shape) numbers from (0, 1), as float64: as float32 one may be 1."""
+    return uniform(seeds, step, shape, dtype=torch.float64)
+
+
+def _signs(draws: Tensor, like: Tensor) -> Tensor:
+    """-1 or 1 for each draw."""
+    return torch.where(draws > 0.5, 1.0, -1.0).to(like.dtype)
 
 
 def _window(delta: Tensor, side: int, draws: Tensor) -> tuple[Tensor, ...]:
