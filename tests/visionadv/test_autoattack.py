@@ -229,12 +229,12 @@ def test_robust_accuracy_is_that_of_torchattacks():
     torchattacks = pytest.importorskip("torchattacks")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)).eval()
-    images = torch.rand(60, 1, 8, 8)
+    images = torch.rand(40, 1, 8, 8)
     labels, victim = model(images).argmax(1), ModuleVictim(model, classes=10)
     for ours, theirs in (
         (Apgd(), torchattacks.APGD(model, eps=0.02, steps=100)),
-        (attack_named("fab", targets=9), torchattacks.FAB(model, eps=0.02, steps=100, multi_targeted=True)),
+        (attack_named("fab", steps=20, targets=9), torchattacks.FAB(model, eps=0.02, steps=20, multi_targeted=True)),
     ):
         found = carried_out(ours, victim, images, norm="linf", eps=0.02).found
         told = theirs(images, labels)
-        assert abs(found.float().mean() - (model(told).argmax(1) != labels).float().mean()) <= 0.02
+        assert abs(found.float().mean() - (model(told).argmax(1) != labels).float().mean()) <= 0.03

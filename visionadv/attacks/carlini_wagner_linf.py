@@ -10,8 +10,9 @@ its own, so that all of them take each step together.
 
 What the dissertation calls C&W-Linf within a distance (chapters 4 and 5) is another attack, `Pgd(loss="margin")`.
 
-Deviations: none from the authors' code, which says what the paper leaves open: the first c and the largest, the number
-of steps, and that c isn't made smaller again.
+Deviations: c also doubles when the loss has stopped to fall, as their L2 attack gives up a round, in place of after all
+steps only. What the paper leaves open is from the authors' code: the first c and the largest, the number of steps, and
+that c isn't made smaller again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ VANISHED = 1e-4  # of c
 
 @dataclass(frozen=True)
 class CarliniWagnerLinf:
-    """`steps` of Adam for each c, from `constant` to `largest_constant`; tau falls by `decrease` as far as `least`."""
+    """At most `steps` for each c, from `constant` to `largest_constant`; tau falls by `decrease` as far as `least`."""
 
     steps: int = 1000
     step_size: float = 0.005
@@ -53,6 +54,8 @@ class CarliniWagnerLinf:
         mean, square = torch.zeros_like(space), torch.zeros_like(space)
         tau, constant = torch.ones_like(oracle.distance[rows]), torch.full_like(oracle.distance[rows], self.constant)
         adam, tried = torch.zeros_like(tau), torch.zeros_like(tau)  # steps since Adam began, and with this c
+        before = torch.full_like(tau, torch.inf)  # the lowest loss with this c that was looked at
+        every = max(1, self.steps // 10)
         while len(rows):
             images = (space.tanh() + 1) / 2
             values, slopes, logits = oracle.gradient(images, rows, _short_of)
@@ -69,13 +72,15 @@ class CarliniWagnerLinf:
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             rate = self.step_size * (1 - 0.999**adam).sqrt() / (1 - 0.9**adam)
             space = space - wide(rate, mean) * mean / (square.sqrt() + 1e-8)
-            over = tried >= self.steps
+            looked = tried % every == 0
+            over = (tried >= self.steps) | (looked & (loss > 0.9999 * before))
+            before = torch.where(looked, torch.minimum(before, loss), before).masked_fill(over | works, torch.inf)
             constant, tried = torch.where(over, 2 * constant, constant), tried.masked_fill(over, 0)
             oracle.close(rows[(constant >= self.largest_constant) | (tau <= self.least)])
             left = oracle.open[rows]
             if not left.all():
                 rows, space, centre, mean, square = (one[left] for one in (rows, space, centre, mean, square))
-                tau, constant, adam, tried = (one[left] for one in (tau, constant, adam, tried))
+                tau, constant, adam, tried, before = (one[left] for one in (tau, constant, adam, tried, before))
 
 
 def _short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
