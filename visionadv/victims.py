@@ -6,6 +6,7 @@ where there are scores `logits` says these, (N, K).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,6 +67,14 @@ class ModuleVictim(nn.Module):
         check_logits(logits, len(images), self.classes)
         return logits.argmax(1)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights, and of what is done to images."""
+        digest = hashlib.sha256(f"{type(self.model).__name__} {self.size}".encode())
+        for name, values in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
 
 class PredictVictim:
     """Any object with `predict`, and perhaps `predict_proba`, of rows of values: scikit-learn's, LightGBM's and others.
@@ -95,6 +104,15 @@ class PredictVictim:
             raise BadInput(f"a {type(self.model).__name__} tells no probabilities; attack it by its decisions")
         told = np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64)
         return torch.from_numpy(told).clamp(min=1e-12).log().to(images)
+
+    def to(self, device: Any) -> PredictVictim:
+        """Itself: such models have no device."""
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the model as text: all that it knows, if it tells that, or how it was made."""
+        tells = getattr(self.model, "model_to_string", self.model.__repr__)
+        return hashlib.sha256(tells().encode()).hexdigest()
 
 
 class CallableVictim:
