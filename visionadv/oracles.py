@@ -17,6 +17,7 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import Loss
+from visionadv.pool import Pool
 
 SHOWN_AT_ONCE = 2048  # images
 SLACK = 1e-6  # of a distance that has a limit
@@ -32,7 +33,7 @@ class DecisionOracle:
         norm: of the distance that is to be small.
         eps: the largest distance that counts, none for any.
         budget: queries for each image, none for any number.
-        pool: (M, ...) images that the attacker has, to start from where there is a target.
+        pool: images that the attacker has, to start from where there is a target.
 
     Raises:
         BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
@@ -49,7 +50,7 @@ class DecisionOracle:
         norm: str = "l2",
         eps: float | None = None,
         budget: int | None = None,
-        pool: Tensor | None = None,
+        pool: Pool | None = None,
     ) -> None:
         check_images(images)
         check_labels(goal, victim.classes)

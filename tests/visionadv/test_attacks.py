@@ -11,6 +11,7 @@ from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 QUICK = {
     "apgd": {"steps": 50},
@@ -158,7 +159,7 @@ def test_an_attack_within_a_distance_needs_one(name):
 def test_a_target_is_reached_from_an_image_of_it(norm):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     goal = Goal(victim.model(images).argmax(1), torch.tensor([1, 2, 1, 2]))
-    pool = torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pool = Pool.shared(torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64), 4)
     attack = attack_named("sign_opt")
     oracle = attack.oracle(victim, images, goal, norm=norm, budget=4000, pool=pool)
     carry_out(attack, oracle, example_seeds(0, range(4)))
