@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visionadv.configs import BadInput
 from visionadv.distances import NORMS, size
 from visionadv.noise import example_seeds
 from visionadv.transfer import carry_over
@@ -25,7 +26,12 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
         attack: one of `attacks`.
         oracle: of the kind that the attack needs; it keeps what is found.
         seeds: (B,) of the attack's randomness.
+
+    Raises:
+        BadInput: the oracle hides scores that the attack needs.
     """
+    if oracle.top_k is not None and not getattr(attack, "partial", False):
+        raise BadInput(f"{type(attack).__name__} needs the scores of all classes; leave out top_k, or take nes")
     oracle.begin()
     if oracle.open.any():
         attack.run(oracle, seeds)

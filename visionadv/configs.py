@@ -16,6 +16,10 @@ class VictimConfig:
         default=None,
         metadata={"help": "Hub id or folder, torchvision:NAME, or a LightGBM file; default: the embedded digits CNN"},
     )
+    surrogate_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "attack this one, and show the victim what comes of it: a transfer attack"},
+    )
     randomized: bool = field(default=False, metadata={"help": "the victim may answer differently each time"})
 
 
@@ -67,6 +71,9 @@ class AttackConfig:
         metadata={"help": "largest distance; default: the attack's, none for those that look for the smallest"},
     )
     budget: int | None = field(default=None, metadata={"help": "queries for each image; default: the attack's own end"})
+    top_k: int | None = field(
+        default=None, metadata={"help": "attacks by scores see those of so many classes; default: of all"}
+    )
     pool_split: str = field(
         default="train", metadata={"help": "decision attacks with a target begin at images of this split"}
     )

@@ -17,6 +17,7 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import Loss
+from visionadv.pool import Pool
 
 SHOWN_AT_ONCE = 2048  # images
 SLACK = 1e-6  # of a distance that has a limit
@@ -32,11 +33,13 @@ class DecisionOracle:
         norm: of the distance that is to be small.
         eps: the largest distance that counts, none for any.
         budget: queries for each image, none for any number.
-        pool: (M, ...) images that the attacker has, to start from where there is a target.
+        pool: images that the attacker has, to start from where there is a target.
 
     Raises:
         BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
     """
+
+    top_k: int | None = None  # classes of which a score is told, None for all
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class DecisionOracle:
         norm: str = "l2",
         eps: float | None = None,
         budget: int | None = None,
-        pool: Tensor | None = None,
+        pool: Pool | None = None,
     ) -> None:
         check_images(images)
         check_labels(goal, victim.classes)
@@ -149,10 +152,22 @@ class DecisionOracle:
 
 
 class ScoreOracle(DecisionOracle):
-    """Tells the logits of every class, or anything that is monotone in them."""
+    """Tells the logits of every class, or anything that is monotone in them.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    Args:
+        top_k: if given, it tells the log probabilities of the k likeliest classes, and -inf for all others.
+
+    Raises:
+        BadInput: as `DecisionOracle`, and for a `top_k` that is no number of classes.
+    """
+
+    def __init__(self, *args: Any, top_k: int | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
+        if top_k is not None and not 1 <= top_k <= (self.victim.classes or top_k):
+            raise BadInput(
+                f"top_k is {top_k}, and the victim has {self.victim.classes} classes; give one of 1 to these"
+            )
+        self.top_k = top_k
         self.margin = torch.full_like(self.distance, -torch.inf)  # of `best`, as long as that is no success
         self.clean = torch.empty(0)
 
@@ -167,12 +182,14 @@ class ScoreOracle(DecisionOracle):
         if not shown.any():
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
         told = torch.cat([self.victim.logits(part) for part in images[shown].split(SHOWN_AT_ONCE)])
+        check_logits(told, int(shown.sum()), self.victim.classes)
+        if self.top_k is not None:
+            told = likeliest(told, self.top_k)
         self._note(images[shown], rows[shown], numbers[shown], told)
         return told.new_zeros(len(rows), told.shape[1]).index_copy_(0, shown.nonzero()[:, 0], told)
 
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
-        check_logits(logits, len(images), self.victim.classes)
         decisions = logits.argmax(1)
         self._keep(images, rows, numbers, self.goal.reached(decisions, rows), decisions)
         margin = self.goal.margin(logits, rows)
@@ -185,7 +202,16 @@ class ScoreOracle(DecisionOracle):
 
 
 class GradientOracle(ScoreOracle):
-    """Tells gradients, too: a query and a gradient each."""
+    """Tells gradients, too: a query and a gradient each.
+
+    Raises:
+        BadInput: as `ScoreOracle`, and for a `top_k`, since gradients tell all.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.top_k is not None:
+            raise BadInput("who sees gradients sees the scores of all classes; leave out top_k")
 
     def gradient(self, images: Tensor, rows: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         """Loss (N,), its gradient (N, ...) and the logits (N, K) at changed images of originals `rows` (N,).
@@ -199,6 +225,7 @@ class GradientOracle(ScoreOracle):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)
+                check_logits(told, len(some), self.victim.classes)
                 value = loss(told, self.goal, rows[places])
                 (slopes[places],) = torch.autograd.grad(value.sum(), some)
             values[places], logits[places] = value.detach().to(values.dtype), told.detach().to(logits.dtype)
@@ -218,6 +245,7 @@ class GradientOracle(ScoreOracle):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)
+                check_logits(told, len(some), self.victim.classes)
                 for place, wanted in enumerate(classes[places].T):
                     value = told.gather(1, wanted[:, None]).sum()
                     (slopes[places, place],) = torch.autograd.grad(
@@ -227,6 +255,12 @@ class GradientOracle(ScoreOracle):
             self.gradients += classes.shape[1] * torch.bincount(rows[places], minlength=len(self.gradients))
             self._note(some.detach(), rows[places], numbers[places], told.detach())
         return logits, slopes
+
+
+def likeliest(logits: Tensor, count: int) -> Tensor:
+    """(N, K) log probabilities of the likeliest classes, -inf of the others."""
+    values, classes = logits.log_softmax(1).topk(count, dim=1)
+    return torch.full_like(logits, -torch.inf).scatter_(1, classes, values)
 
 
 def check_images(images: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Who is attacked: anything that says a class, or a score for each, of images from 0 to 1.
 
-`classes` is the number of classes, None as long as it isn't known. `decide` says the class of each image (N, ...), and
+`classes` is the number of classes, None as long as it isn't known; `differentiable` says whether there are gradients,
+and `randomized` whether two answers about one image may differ. `decide` says the class of each image (N, ...), and
 where there are scores `logits` says these, (N, K).
 """
 
@@ -28,6 +29,7 @@ class ModuleVictim(nn.Module):
         randomized: whether two answers about one image may differ.
     """
 
+    differentiable = True
     mean: Tensor
     std: Tensor
 
@@ -84,7 +86,7 @@ class PredictVictim:
         classes: K.
     """
 
-    randomized = False
+    differentiable = randomized = False
 
     def __init__(self, model: Any, classes: int) -> None:
         self.model, self.classes = model, classes
@@ -117,6 +119,8 @@ class PredictVictim:
 
 class CallableVictim:
     """A function from images (N, ...) to classes (N,): a remote service, for one."""
+
+    differentiable = False
 
     def __init__(self, function: Callable[[Tensor], Tensor], classes: int | None = None, *, randomized: bool = False):
         self.function, self.classes, self.randomized = function, classes, randomized

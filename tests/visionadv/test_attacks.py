@@ -11,13 +11,26 @@ from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 QUICK = {
+    "apgd": {"steps": 50},
+    "autoattack": {"steps": 20, "queries": 200},
     "ddn": {"steps": 100},
     "carlini_wagner_l2": {"binary_steps": 6, "steps": 200},
+    "ead": {"binary_steps": 6, "steps": 150},
+    "jsma": {"gamma": 1.0},
+    "zoo": {"binary_steps": 4, "steps": 150},
+    "local_search": {"d": 1},
+    "carlini_wagner_linf": {"steps": 30, "constant": 0.5, "largest_constant": 4.0, "decrease": 0.97},
+    "fab": {"steps": 30},
+    "square": {"steps": 500},
     "opt": {"steps": 30},
     "sign_opt": {"steps": 30},
 }
+GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
+LOOKING = [name for name in ATTACKS if attack_named(name).oracle is not DecisionOracle and name not in GREEDY]
+WITH_TARGETS = [name for name in LOOKING if getattr(attack_named(name), "targeted", True) and name != "least_likely"]
 FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
@@ -65,7 +78,7 @@ def test_neither_batch_nor_time_matters(name, norm):
         assert torch.allclose(alone.best[0], together.best[row], atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in NEAREST])
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in NEAREST and case[0] not in GREEDY])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_nearest_success_is_the_closed_form(name, norm, classes):
     """Of three classes those images are taken of which one class is clearly the nearest."""
@@ -77,11 +90,15 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
     images, distances, nearest = images[clear], distances[clear], nearest[clear, 0]
     by_decisions = attack_named(name).oracle is DecisionOracle
     steps = {"steps": 1000, "budget": 5000} if by_decisions else {"steps": 300} if name == "ddn" else {}
+    if (name, norm) == ("ead", "l1"):  # with the default, L2 still weighs something
+        steps = {"beta": 1e-2}
     oracle = run(name, norm, victim, images, **steps)
     assert len(images) == 6 and (oracle.distance >= nearest * (1 - 1e-9)).all(), "nothing is nearer than the nearest"
+    ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
     if by_decisions:  # it may end at the boundary of the class that it began in
-        ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
         assert (oracle.distance <= 1.15 * ended).all() and (oracle.distance / nearest).median() <= 1.15
+    elif name == "carlini_wagner_linf":  # so may this, for it never leaves what it has reached
+        assert (oracle.distance <= 1.05 * ended).all() and (oracle.distance / nearest).median() <= 1.05
     elif name == "fgsm":  # in steps; and of three classes the gradient is not quite that of the nearest
         step = {"linf": 1.0, "l2": 4.0, "l1": 16.0}[norm] / 1000
         assert (oracle.distance <= (1.0 if classes == 2 else 1.25) * nearest + step).all()
@@ -107,7 +124,11 @@ def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     weight = victim.model[1].weight
     gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
     clean = oracle.goal.margin(oracle.clean, torch.arange(8))
-    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=1e-3)
+    if (name, norm) == ("square", "l2"):  # whose bumps have their own form, and span most of an image of 4 x 4
+        assert (oracle.margin - clean >= 0.6 * gain).all() and (oracle.margin - clean <= gain).all()
+    else:
+        estimated = name == "nes"
+        assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=0.03 if estimated else 1e-3)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -138,7 +159,7 @@ def test_an_attack_within_a_distance_needs_one(name):
 def test_a_target_is_reached_from_an_image_of_it(norm):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     goal = Goal(victim.model(images).argmax(1), torch.tensor([1, 2, 1, 2]))
-    pool = torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pool = Pool.shared(torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64), 4)
     attack = attack_named("sign_opt")
     oracle = attack.oracle(victim, images, goal, norm=norm, budget=4000, pool=pool)
     carry_out(attack, oracle, example_seeds(0, range(4)))
@@ -147,8 +168,8 @@ def test_a_target_is_reached_from_an_image_of_it(norm):
         carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(4)))
 
 
-@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ddn"])
-def test_a_target_is_reached_by_gradients(name):
+@pytest.mark.parametrize("name", WITH_TARGETS)
+def test_a_target_is_reached_by_gradients_or_scores(name):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     labels = victim.model(images).argmax(1)
     targets, norm = (labels + torch.tensor([1, 2, 1, 2])) % 3, attack_named(name).norms[0]

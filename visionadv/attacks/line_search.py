@@ -90,7 +90,7 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
         if pool is None:
             way = normal(seeds[rows], number, shape, dtype=dtype)
         else:
-            way = pool[number] - oracle.images[rows]
+            way = pool.take(rows, number) - oracle.images[rows]
         some = reached_at(oracle, rows, way, torch.ones_like(best)).nonzero()[:, 0]
         if len(some) == 0:
             continue
