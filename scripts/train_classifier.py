@@ -46,7 +46,7 @@ def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierC
         from visionadv.victims import ModuleVictim
 
         fingerprint["model"] = ModuleVictim(model).fingerprint()
-        model.requires_grad_(True)
+        model.requires_grad_(True)  # a victim's weights have no gradients
     machine = SimpleNamespace(
         mixed_precision=accelerator.mixed_precision,
         device=accelerator.device,
