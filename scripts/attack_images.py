@@ -68,7 +68,7 @@ def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, co
     with Run(arguments, [named, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
         oracles = make_oracles(config, source, attack, norm, surrogate is not None)
-        for batch in run.batches([Place(number) for number in range(len(data))]):
+        for batch in run.batches(places(data, config.target, arguments.max_samples)):
             ids = [place.example_id for place in batch]
             images, labels = data.images(ids).to(run.device), data.labels[ids].to(run.device)
             oracle = oracles(victim, images, labels, arguments.seed, ids)
@@ -82,6 +82,15 @@ def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, co
         run.finish(partial(attack_measures, norm=norm), page)
 
 
+def places(data: Any, target: int | None, most: int | None) -> list[Place]:
+    """The first images of the data, but for those of the target's own class. Raises BadInput if none is left."""
+    labels = data.labels[:most].tolist()
+    found = [Place(number) for number, label in enumerate(labels) if label != target]
+    if labels and not found:
+        raise BadInput(f"the target, class {target}, is the true label of all images; choose another --target")
+    return found
+
+
 def check(attack: Any, config: AttackConfig, norm: str, victim: Any) -> None:
     """Raises BadInput for what the attack can't do, or can't do to this victim."""
     from visionadv.oracles import DecisionOracle, GradientOracle
@@ -89,6 +98,8 @@ def check(attack: Any, config: AttackConfig, norm: str, victim: Any) -> None:
     name = config.attack
     if norm not in attack.norms:
         raise BadInput(f"{name} knows no distance {norm}; it knows {', '.join(attack.norms)}")
+    if norm == "linf" and (config.eps or 0) > 1:
+        raise BadInput(f"--eps {config.eps} of linf is more than the whole range; images are from 0 to 1")
     if config.goal != "untargeted" and not getattr(attack, "targeted", True):
         raise BadInput(f"{name} knows no targets; use --goal untargeted")
     if config.eps is None and attack.eps is not None and norm != attack.norms[0]:

@@ -62,7 +62,9 @@ class AttackConfig:
     goal: Literal["untargeted", "targeted", "random_target", "least_likely"] = field(
         default="untargeted", metadata={"help": "what counts as success: any wrong class, or a certain one"}
     )
-    target: int | None = field(default=None, metadata={"help": "targeted: the class"})
+    target: int | None = field(
+        default=None, metadata={"help": "targeted: the number of the class, whose own images are left out"}
+    )
     norm: Literal["l0", "l1", "l2", "linf"] | None = field(
         default=None, metadata={"help": "of the distance; default: the attack's first"}
     )
@@ -81,8 +83,6 @@ class AttackConfig:
     def __post_init__(self) -> None:
         if self.eps is not None and not self.eps > 0:
             raise BadInput(f"--eps must be above 0, not {self.eps}")
-        if self.norm == "linf" and self.eps is not None and self.eps > 1:
-            raise BadInput(f"--eps {self.eps} of Linf is more than the whole range, 1; images are from 0 to 1")
         if self.budget is not None and self.budget < 1:
             raise BadInput(f"--budget {self.budget} doesn't even show the unchanged image; give at least 1")
         if self.goal == "targeted" and self.target is None:

@@ -58,7 +58,7 @@ class Nes:
 
     oracle: ClassVar = ScoreOracle
     norms: ClassVar = ("linf", "l2")
-    eps: ClassVar = 0.05
+    eps: ClassVar = 0.3
     partial: ClassVar = True
 
     def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
