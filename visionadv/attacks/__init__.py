@@ -26,6 +26,8 @@ ATTACKS = {
     # decisions only
     "opt": "Opt",
     "sign_opt": "SignOpt",
+    "svm_opt": "SvmOpt",
+    "zo_sign_sgd": "ZoSignSgd",
 }
 
 
