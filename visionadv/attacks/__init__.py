@@ -24,10 +24,12 @@ ATTACKS = {
     "carlini_wagner_l2": "CarliniWagnerL2",
     "ddn": "Ddn",
     # decisions only
+    "boundary": "Boundary",
     "opt": "Opt",
     "sign_opt": "SignOpt",
     "svm_opt": "SvmOpt",
     "zo_sign_sgd": "ZoSignSgd",
+    "hop_skip_jump": "HopSkipJump",
 }
 
 
