@@ -30,6 +30,7 @@ ATTACKS = {
     "svm_opt": "SvmOpt",
     "zo_sign_sgd": "ZoSignSgd",
     "hop_skip_jump": "HopSkipJump",
+    "frugal_sign_opt": "FrugalSignOpt",
 }
 
 
