@@ -1,10 +1,22 @@
-"""An attack on a batch of images, from the first query to what was found."""
+"""An attack on a batch of images, from the first query to the records."""
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from visionadv.configs import BadInput
+from visionadv.distances import NORMS, size
+from visionadv.noise import example_seeds
+from visionadv.transfer import carry_over
+from visionadv.types import AttackRecord
+
+LOOKS = 10  # at an adversarial image, of a randomized victim
 
 
 def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
@@ -14,7 +26,63 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
         attack: one of `attacks`.
         oracle: of the kind that the attack needs; it keeps what is found.
         seeds: (B,) of the attack's randomness.
+
+    Raises:
+        BadInput: the oracle hides scores that the attack needs.
     """
+    if oracle.top_k is not None and not getattr(attack, "partial", False):
+        raise BadInput(f"{type(attack).__name__} needs the scores of all classes; leave out top_k, or take nes")
     oracle.begin()
     if oracle.open.any():
         attack.run(oracle, seeds)
+
+
+def attack_batch(
+    attack: Any, oracle: Any, example_ids: Sequence[int], *, seed: int, file: str = "", surrogate: Any = None
+) -> list[AttackRecord]:
+    """Records of an attack on the oracle's images; what it found is the oracle's `best`.
+
+    Args:
+        attack: one of `attacks`.
+        oracle: of the kind that the attack needs, not asked yet; with a surrogate one of decisions will do.
+        example_ids: B of them; with `seed` they make all random numbers.
+        file: where the images will be, for the records.
+        surrogate: a victim that is attacked in place of the oracle's, which sees what comes of it.
+    """
+    begin = time.perf_counter()
+    seeds = example_seeds(seed, example_ids).to(oracle.images.device)
+    if surrogate is None:
+        carry_out(attack, oracle, seeds)
+    else:
+        carry_over(attack, surrogate, oracle, seeds)
+    seconds = (time.perf_counter() - begin) / len(example_ids)
+    looks, everyone = LOOKS if oracle.victim.randomized else 1, torch.arange(len(example_ids)).to(oracle.queries)
+    decisions = torch.stack([oracle.victim.decide(oracle.best) for _ in range(looks)])  # (looks, B)
+    confirmed = torch.stack([oracle.goal.reached(one, everyone) for one in decisions]).double().mean(0).tolist()
+    curves = defaultdict[int, list[list[float]]](list)
+    for rows, numbers, distances in oracle.curve:
+        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
+            curves[row].append([number, distance])
+    distances = {norm: size(oracle.best - oracle.images, norm).tolist() for norm in NORMS}
+    targets = oracle.goal.targets.tolist() if oracle.goal.targets is not None else [None] * len(example_ids)
+    return [
+        AttackRecord(
+            example_id=example_id,
+            seed=seed,
+            success=bool(oracle.found[row]),
+            queries=int(oracle.queries[row]),
+            seconds=seconds,
+            original=f"{file}:{row}",
+            adversarial=f"{file}:{row}",
+            already=bool(oracle.already[row]),
+            gradients=int(oracle.gradients[row]),
+            confirmed=confirmed[row],
+            label=int(oracle.goal.labels[row]),
+            target=targets[row],
+            clean_class=int(oracle.clean_classes[row]),
+            adversarial_class=int(decisions[0, row]),
+            **{norm: distances[norm][row] for norm in NORMS},
+            curve=curves[row],
+        )
+        for row, example_id in enumerate(example_ids)
+    ]

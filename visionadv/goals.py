@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from visionadv.configs import BadInput
+from visionadv.noise import below, example_seeds
 
 GOALS = ("untargeted", "targeted", "random_target", "least_likely")
+BEFORE_ALL = -1  # the step of an image's random numbers that no attack takes
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,45 @@ class Goal:
         aim = logits.gather(1, aims)[:, 0]
         other = logits.scatter(1, aims, -torch.inf).amax(1)
         return other - aim if self.targets is None else aim - other
+
+
+def make_goal(
+    kind: str,
+    labels: Tensor,
+    *,
+    target: int | None = None,
+    victim: Any = None,
+    images: Tensor | None = None,
+    seed: int = 0,
+    example_ids: Sequence[int] = (),
+) -> Goal:
+    """The goal of a kind of `GOALS`, for images with these labels (B,).
+
+    Args:
+        kind: `targeted` is one class for all images, `target`; `random_target` another class than the label, drawn from
+            (seed, example_id); `least_likely` the one that the victim gives the least to when it sees the unchanged
+            image (for this a look that is no query: whoever sets the goal has it).
+        victim: for the last two: how many classes there are, and its scores.
+        images: (B, ...) for the last one.
+
+    Raises:
+        BadInput: what the kind needs is missing, or a target is the true label.
+    """
+    if kind == "untargeted":
+        return Goal(labels)
+    if kind == "targeted":
+        if target is None:
+            raise BadInput("a targeted goal needs its class: give a target")
+        return Goal(labels, torch.full_like(labels, target))
+    if victim is None or victim.classes is None:
+        raise BadInput(f"for a {kind.replace('_', ' ')} goal the number of the victim's classes must be known")
+    if kind == "random_target":
+        others = below(example_seeds(seed, example_ids).to(labels.device), BEFORE_ALL, victim.classes - 1)
+        return Goal(labels, others + (others >= labels))
+    if kind != "least_likely":
+        raise BadInput(f"there is no goal {kind!r}; there are {', '.join(GOALS)}")
+    if not hasattr(victim, "logits"):
+        raise BadInput("the victim tells no scores, so that no class is the least likely; choose another goal")
+    with torch.no_grad():
+        logits = victim.logits(images).scatter(1, labels[:, None], torch.inf)
+    return Goal(labels, logits.argmin(1))

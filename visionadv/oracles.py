@@ -38,6 +38,8 @@ class DecisionOracle:
         BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
     """
 
+    top_k: int | None = None  # classes of which a score is told, None for all
+
     def __init__(
         self,
         victim: Any,
@@ -61,6 +63,7 @@ class DecisionOracle:
         self.distance = torch.full((len(images),), torch.inf, dtype=images.dtype, device=images.device)
         self.decisions = torch.full_like(self.queries, -1)
         self.closed = torch.zeros_like(self.queries, dtype=torch.bool)
+        self.clean_classes = torch.full_like(self.queries, -1)  # of the unchanged images, the first that are shown
         self.curve: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def begin(self) -> None:
@@ -79,6 +82,11 @@ class DecisionOracle:
     def found(self) -> Tensor:
         """(B,) where there is a success."""
         return self.distance.isfinite()
+
+    @property
+    def already(self) -> Tensor:
+        """(B,) where the unchanged image is a success."""
+        return self.distance == 0
 
     @property
     def open(self) -> Tensor:
@@ -118,6 +126,8 @@ class DecisionOracle:
 
     def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Notes the nearest successes among images that were shown."""
+        first = numbers == 1
+        self.clean_classes[rows[first]] = decisions[first]
         distance = size(images - self.images[rows], self.norm)
         good = reached & (distance < self.distance[rows])
         if self.eps is not None:
@@ -141,10 +151,22 @@ class DecisionOracle:
 
 
 class ScoreOracle(DecisionOracle):
-    """Tells the logits of every class, or anything that is monotone in them."""
+    """Tells the logits of every class, or anything that is monotone in them.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    Args:
+        top_k: if given, it tells the log probabilities of the k likeliest classes, and -inf for all others.
+
+    Raises:
+        BadInput: as `DecisionOracle`, and for a `top_k` that is no number of classes.
+    """
+
+    def __init__(self, *args: Any, top_k: int | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
+        if top_k is not None and not 1 <= top_k <= (self.victim.classes or top_k):
+            raise BadInput(
+                f"top_k is {top_k}, and the victim has {self.victim.classes} classes; give one of 1 to these"
+            )
+        self.top_k = top_k
         self.margin = torch.full_like(self.distance, -torch.inf)  # of `best`, as long as that is no success
         self.clean = torch.empty(0)
 
@@ -159,12 +181,14 @@ class ScoreOracle(DecisionOracle):
         if not shown.any():
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
         told = torch.cat([self.victim.logits(part) for part in images[shown].split(SHOWN_AT_ONCE)])
+        check_logits(told, int(shown.sum()), self.victim.classes)
+        if self.top_k is not None:
+            told = likeliest(told, self.top_k)
         self._note(images[shown], rows[shown], numbers[shown], told)
         return told.new_zeros(len(rows), told.shape[1]).index_copy_(0, shown.nonzero()[:, 0], told)
 
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
-        check_logits(logits, len(images), self.victim.classes)
         decisions = logits.argmax(1)
         self._keep(images, rows, numbers, self.goal.reached(decisions, rows), decisions)
         margin = self.goal.margin(logits, rows)
@@ -177,7 +201,16 @@ class ScoreOracle(DecisionOracle):
 
 
 class GradientOracle(ScoreOracle):
-    """Tells gradients, too: a query and a gradient each."""
+    """Tells gradients, too: a query and a gradient each.
+
+    Raises:
+        BadInput: as `ScoreOracle`, and for a `top_k`, since gradients tell all.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.top_k is not None:
+            raise BadInput("who sees gradients sees the scores of all classes; leave out top_k")
 
     def gradient(self, images: Tensor, rows: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         """Loss (N,), its gradient (N, ...) and the logits (N, K) at changed images of originals `rows` (N,).
@@ -191,6 +224,7 @@ class GradientOracle(ScoreOracle):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)
+                check_logits(told, len(some), self.victim.classes)
                 value = loss(told, self.goal, rows[places])
                 (slopes[places],) = torch.autograd.grad(value.sum(), some)
             values[places], logits[places] = value.detach().to(values.dtype), told.detach().to(logits.dtype)
@@ -210,6 +244,7 @@ class GradientOracle(ScoreOracle):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)
+                check_logits(told, len(some), self.victim.classes)
                 for place, wanted in enumerate(classes[places].T):
                     value = told.gather(1, wanted[:, None]).sum()
                     (slopes[places, place],) = torch.autograd.grad(
@@ -219,6 +254,12 @@ class GradientOracle(ScoreOracle):
             self.gradients += classes.shape[1] * torch.bincount(rows[places], minlength=len(self.gradients))
             self._note(some.detach(), rows[places], numbers[places], told.detach())
         return logits, slopes
+
+
+def likeliest(logits: Tensor, count: int) -> Tensor:
+    """(N, K) log probabilities of the likeliest classes, -inf of the others."""
+    values, classes = logits.log_softmax(1).topk(count, dim=1)
+    return torch.full_like(logits, -torch.inf).scatter_(1, classes, values)
 
 
 def check_images(images: Tensor) -> None:

@@ -10,16 +10,21 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.noise import example_seeds
-from visionadv.oracles import DecisionOracle
+from visionadv.oracles import DecisionOracle, ScoreOracle
 
 QUICK = {
     "ddn": {"steps": 100},
     "carlini_wagner_l2": {"binary_steps": 6, "steps": 200},
+    "ead": {"binary_steps": 6, "steps": 150},
+    "jsma": {"gamma": 1.0},
+    "zoo": {"binary_steps": 4, "steps": 150},
+    "local_search": {"d": 1},
     "opt": {"steps": 30},
     "sign_opt": {"steps": 30},
 }
 FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
+GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
 
 
@@ -65,7 +70,7 @@ def test_neither_batch_nor_time_matters(name, norm):
         assert torch.allclose(alone.best[0], together.best[row], atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in NEAREST])
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in NEAREST and case[0] not in GREEDY])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_nearest_success_is_the_closed_form(name, norm, classes):
     """Of three classes those images are taken of which one class is clearly the nearest."""
@@ -77,6 +82,8 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
     images, distances, nearest = images[clear], distances[clear], nearest[clear, 0]
     by_decisions = attack_named(name).oracle is DecisionOracle
     steps = {"steps": 1000, "budget": 5000} if by_decisions else {"steps": 300} if name == "ddn" else {}
+    if (name, norm) == ("ead", "l1"):  # with the default, L2 still weighs something
+        steps = {"beta": 1e-2}
     oracle = run(name, norm, victim, images, **steps)
     assert len(images) == 6 and (oracle.distance >= nearest * (1 - 1e-9)).all(), "nothing is nearer than the nearest"
     if by_decisions:  # it may end at the boundary of the class that it began in
@@ -103,11 +110,12 @@ def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     victim, images = linear(classes=2, seed=7, apart=0.4), images_near_the_middle(8)
     eps = float(boundaries(victim, images, norm).min()) * 0.8  # nothing succeeds, so that all steps are taken
     oracle = run(name, norm, victim, images, eps=eps, **({"steps": 200} if name == "pgd" else {}))
+    by_scores = attack_named(name).oracle is ScoreOracle  # by an estimate of the gradient
     assert not oracle.found.any()
     weight = victim.model[1].weight
     gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
     clean = oracle.goal.margin(oracle.clean, torch.arange(8))
-    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=1e-3)
+    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=0.03 if by_scores else 1e-3)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -147,7 +155,7 @@ def test_a_target_is_reached_from_an_image_of_it(norm):
         carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(4)))
 
 
-@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ddn"])
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ead", "ddn", "bg", "zoo", "nes"])
 def test_a_target_is_reached_by_gradients(name):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     labels = victim.model(images).argmax(1)

@@ -7,6 +7,8 @@ see and `norms` which distances it knows; `eps` is its usual limit, None where i
 
 from __future__ import annotations
 
+from ast import literal_eval
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
@@ -22,7 +24,14 @@ ATTACKS = {
     # white box, the smallest distance
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
+    "ead": "Ead",
     "ddn": "Ddn",
+    "bg": "Bg",
+    "jsma": "Jsma",
+    # scores
+    "zoo": "Zoo",
+    "nes": "Nes",
+    "local_search": "LocalSearch",
     # decisions only
     "boundary": "Boundary",
     "opt": "Opt",
@@ -34,16 +43,47 @@ ATTACKS = {
 }
 
 
+def kind_of(name: str) -> Any:
+    """The class of an attack. Raises BadInput if there is no such attack."""
+    if name not in ATTACKS:
+        raise BadInput(f"there is no attack {name!r}; there are {', '.join(ATTACKS)}")
+    return getattr(import_module(f"visionadv.attacks.{name}"), ATTACKS[name])
+
+
 def attack_named(name: str, **options: Any) -> Any:
     """An attack with its paper's hyperparameters, but for those that are given.
 
     Raises:
         BadInput: no such attack, or one that has no such hyperparameter.
     """
-    if name not in ATTACKS:
-        raise BadInput(f"there is no attack {name!r}; there are {', '.join(ATTACKS)}")
-    kind = getattr(import_module(f"visionadv.attacks.{name}"), ATTACKS[name])
+    kind = kind_of(name)
     known = [field.name for field in fields(kind)]
     if unknown := sorted(set(options) - set(known)):
         raise BadInput(f"{name} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}")
     return kind(**options)
+
+
+def parse_options(name: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Hyperparameters from texts "name=value"; each takes the type of its default.
+
+    Raises:
+        BadInput: a value is not of that type.
+    """
+    defaults = {field.name: field.default for field in fields(kind_of(name))}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        option, _, text = pair.partition("=")
+        default = defaults.get(option)
+        try:
+            value = literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if text.lower() in ("true", "false"):
+            value = text.lower() == "true"
+        if default is not None and type(value) is not type(default):
+            kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(type(default).__name__)
+            raise BadInput(f"{name}'s {option} is {kind or 'a word'}, such as {default}, not {text!r}")
+        found[option] = value
+    return found

@@ -11,16 +11,34 @@ Deviations: an image whose loss has stopped to fall ends its round alone, and th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from visionadv.goals import Goal
-from visionadv.oracles import GradientOracle
+from visionadv.oracles import GradientOracle, ScoreOracle
 
 NEARLY = 1 - 1e-6  # of the range of tanh, so that a black or a white pixel can change
+
+
+def search_constant(
+    oracle: ScoreOracle, attempt: Callable[[Any, Tensor, Tensor], Tensor], first: float, rounds: int
+) -> None:
+    """Looks for the smallest c (B,) that succeeds: `attempt(oracle, rows, c)` says (B,) where it does."""
+    low = torch.zeros_like(oracle.distance)
+    high = torch.full_like(low, torch.inf)
+    constant = torch.full_like(low, first)
+    for _ in range(rounds):
+        rows = oracle.left()
+        if len(rows) == 0:
+            return
+        reached = attempt(oracle, rows, constant)
+        low = torch.where(reached, low, torch.maximum(low, constant))
+        high = torch.where(reached, torch.minimum(high, constant), high)
+        constant = torch.where(high.isfinite(), (low + high) / 2, 10 * constant)
 
 
 @dataclass(frozen=True)
@@ -39,17 +57,7 @@ class CarliniWagnerL2:
     eps: ClassVar = None
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
-        low = torch.zeros_like(oracle.distance)
-        high = torch.full_like(low, torch.inf)
-        constant = torch.full_like(low, self.constant)
-        for _ in range(self.binary_steps):
-            rows = oracle.left()
-            if len(rows) == 0:
-                return
-            reached = self._round(oracle, rows, constant)
-            low = torch.where(reached, low, torch.maximum(low, constant))
-            high = torch.where(reached, torch.minimum(high, constant), high)
-            constant = torch.where(high.isfinite(), (low + high) / 2, 10 * constant)
+        search_constant(oracle, self._round, self.constant, self.binary_steps)
 
     def _round(self, oracle: GradientOracle, rows: Tensor, constant: Tensor) -> Tensor:
         """(B,) where a round of Adam succeeds."""

@@ -1,0 +1,52 @@
+"""Transfer: what a surrogate's boundary says of the victim's."""
+
+import pytest
+import torch
+from victims_of_tests import boundaries, images_near_the_middle, linear
+
+from visionadv.attack import attack_batch
+from visionadv.attacks import attack_named
+from visionadv.goals import Goal
+from visionadv.oracles import DecisionOracle
+
+
+def transferred(attack, surrogate, victim, images, norm, **options):
+    goal = Goal(victim.model(images).argmax(1))
+    oracle = DecisionOracle(victim, images, goal, norm=norm, **options)
+    return oracle, attack_batch(attack, oracle, range(len(images)), seed=0, surrogate=surrogate)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("pgd", "linf"), ("fgsm", "l2")])
+def test_a_twin_is_the_victim_itself(name, norm):
+    """What can be gained on a twin of the victim succeeds on the victim exactly where the closed form says so."""
+    victim, twin, images = linear(2, seed=7, apart=0.4), linear(2, seed=7, apart=0.4), images_near_the_middle(12)
+    distances = boundaries(victim, images, norm).amin(1)
+    eps = float(distances.median()) * 1.0001
+    options = {"steps": 200} if name == "pgd" else {}
+    oracle, records = transferred(attack_named(name, **options), twin, victim, images, norm, eps=eps)
+    clear = (distances - eps).abs() > 1e-3 * eps
+    assert torch.equal(oracle.found[clear], (distances < eps)[clear])
+    assert [record.queries for record in records] == [2] * 12, "the victim saw one image of each, and the original"
+    assert all(record.gradients == 0 for record in records) and twin.rows > 12
+
+
+def test_all_of_eps_is_used_and_the_margin_is_the_largest():
+    victim, surrogate, images = linear(3, seed=1), linear(3, seed=2), images_near_the_middle(6)
+    seen = []
+    decide = victim.decide
+    victim.decide = lambda images: (seen.append(images), decide(images))[1]
+    transferred(attack_named("pgd", steps=100), surrogate, victim, images, "linf", eps=0.1)
+    shown = seen[1]
+    assert torch.allclose((shown - images).abs().flatten(1).amax(1), torch.full((6,), 0.1, dtype=torch.float64))
+    labels = victim.model(images).argmax(1)
+    goal, rows = Goal(labels), torch.arange(6)
+    reached = goal.margin(surrogate.model(shown), rows)
+    one_step = images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).sign()
+    assert (reached >= goal.margin(surrogate.model(one_step), rows)).all()
+
+
+def test_the_smallest_distance_goes_over_with_confidence():
+    victim, twin, images = linear(2, seed=7, apart=0.4), linear(2, seed=7, apart=0.4), images_near_the_middle(6)
+    attack = attack_named("carlini_wagner_l2", binary_steps=6, steps=200, confidence=1.0)
+    oracle, _ = transferred(attack, twin, victim, images, "l2")
+    assert oracle.found.all()

@@ -1,0 +1,46 @@
+"""Transfer (Papernot et al., arXiv:1605.07277): what is found on one model is shown to another.
+
+An attack looks into a surrogate with all its gradients, and the victim sees a single image of each. What barely fools
+the surrogate seldom fools anybody else. So an attack within a distance takes all its steps, and of the images that it
+met the one that is the farthest beyond the surrogate's boundary is shown. An attack that looks for the smallest
+distance shows what it found; its own confidence, if it has one, makes that go farther.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from visionadv.goals import Goal
+from visionadv.oracles import DecisionOracle, GradientOracle
+
+
+class SurrogateOracle(GradientOracle):
+    """Of a model that isn't the victim: nothing is a success, and what has the largest margin within eps is kept."""
+
+    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
+        """Nothing, so that no image leaves before all steps are taken."""
+
+
+def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tensor) -> None:
+    """Shows the unchanged images, attacks a surrogate for those that aren't a success, and shows what came of it.
+
+    Args:
+        attack: one of `attacks` that sees scores or gradients.
+        surrogate: a victim of `victims` that tells them.
+        oracle: of the victim.
+        seeds: (B,) of the attack's randomness.
+    """
+    oracle.begin()
+    rows = oracle.left()
+    if len(rows) == 0:
+        return
+    goal = oracle.goal
+    some = Goal(goal.labels[rows], None if goal.targets is None else goal.targets[rows])
+    kind = attack.oracle if attack.eps is None else SurrogateOracle
+    inner = kind(surrogate, oracle.images[rows], some, norm=oracle.norm, eps=oracle.eps)
+    inner.begin()
+    if inner.open.any():
+        attack.run(inner, seeds[rows])
+    oracle.reached(inner.best, rows)
