@@ -92,8 +92,7 @@ def direction(
     oracle: DecisionOracle, rows: Tensor, images: Tensor, radius: Tensor, seeds: Tensor, vectors: int, drawn: int
 ) -> Tensor:
     """(n, ...) of length 1, the estimate from so many `vectors`, whose randomness begins at the draw `drawn`."""
-    total, shape = torch.zeros_like(images), images.shape[1:]
-    signed, balance = torch.zeros_like(images), torch.zeros_like(radius)
+    votes, shape = Votes(images), images.shape[1:]
     for first in range(0, vectors, AT_ONCE):
         count = min(AT_ONCE, vectors - first)
         owner = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
@@ -103,13 +102,30 @@ def direction(
         else:
             ways = 2 * uniform(seeds[owner], draws, shape, dtype=images.dtype) - 1
         around = (images[owner] + wide(radius[owner], ways) * unit(ways, "l2")).clamp(0, 1)
-        ways = ((around - images[owner]) / wide(radius[owner], ways)).view(len(rows), count, *shape)
-        answers = 2 * oracle.reached(around, rows[owner]).to(images.dtype).view(len(rows), count) - 1
-        total += ways.sum(1)
-        signed += (answers.view(len(rows), count, *[1] * len(shape)) * ways).sum(1)
-        balance += answers.sum(1)
-    mean = balance / vectors
-    return unit(signed - wide(mean.where(mean.abs() < 1, 0.0), total) * total, "l2")
+        answers = 2 * oracle.reached(around, rows[owner]).to(images.dtype) - 1
+        votes.add(answers, (around - images[owner]) / wide(radius[owner], ways))
+    return votes.result()
+
+
+class Votes:
+    """For each of n images, answers of 1 and -1 about vectors: the mean of (answer - mean of answers) vector."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.total, self.signed = torch.zeros_like(like), torch.zeros_like(like)
+        self.balance, self.count = like.new_zeros(len(like)), 0
+
+    def add(self, answers: Tensor, vectors: Tensor) -> None:
+        """As many answers (n * count,) about vectors (n * count, ...) for each image, which follow one another."""
+        answers, vectors = answers.view(len(self.total), -1), vectors.view(len(self.total), -1, *self.total.shape[1:])
+        self.total += vectors.sum(1)
+        self.signed += (answers.view(*answers.shape, *[1] * (vectors.ndim - 2)) * vectors).sum(1)
+        self.balance += answers.sum(1)
+        self.count += answers.shape[1]
+
+    def result(self) -> Tensor:
+        """(n, ...) of length 1; not centred where all answers are the same."""
+        mean = self.balance / self.count
+        return unit(self.signed - wide(mean.where(mean.abs() < 1, 0.0), self.total) * self.total, "l2")
 
 
 def jump(oracle: DecisionOracle, rows: Tensor, images: Tensor, way: Tensor, step: Tensor) -> Tensor:

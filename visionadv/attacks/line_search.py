@@ -42,14 +42,16 @@ def reached_at(oracle: DecisionOracle, rows: Tensor, directions: Tensor, distanc
 def bisect(
     oracle: DecisionOracle, rows: Tensor, directions: Tensor, low: Tensor, high: Tensor, tolerance: float | Tensor
 ) -> Tensor:
-    """(n,) the upper ends of brackets around the boundary that are shorter than the tolerance."""
+    """(n,) the upper ends of brackets around the boundary, shorter than the tolerance or as short as numbers can be."""
     low, high = low.clone(), high.clone()
     tolerance = torch.as_tensor(tolerance, dtype=high.dtype, device=high.device).expand_as(high)
     while True:
-        some = (high.isfinite() & (high - low > tolerance) & oracle.open[rows]).nonzero()[:, 0]
+        middle = (low + high) / 2
+        wider = high.isfinite() & (high - low > tolerance) & (low < middle) & (middle < high)
+        some = (wider & oracle.open[rows]).nonzero()[:, 0]
         if len(some) == 0:
             return high
-        middle = (low[some] + high[some]) / 2
+        middle = middle[some]
         inside = reached_at(oracle, rows[some], directions[some], middle)
         high[some] = torch.where(inside, middle, high[some])
         low[some] = torch.where(inside, low[some], middle)
