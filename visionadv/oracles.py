@@ -107,18 +107,19 @@ class DecisionOracle:
         images, numbers, shown = self._admit(images, rows)
         answer = torch.zeros_like(shown)
         if shown.any():
-            decisions = torch.cat([self.victim.decide(part) for part in images[shown].split(SHOWN_AT_ONCE)])
-            answer[shown] = self.goal.reached(decisions, rows[shown])
-            self._keep(images[shown], rows[shown], numbers[shown], answer[shown], decisions)
+            some = slice(None) if shown.all() else shown  # a slice copies nothing
+            decisions = torch.cat([self.victim.decide(part) for part in images[some].split(SHOWN_AT_ONCE)])
+            answer[some] = self.goal.reached(decisions, rows[some])
+            self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
         return answer
 
     def _admit(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Clipped images, the number (N,) of each one's query, and which are shown (N,)."""
-        order = rows.argsort(stable=True)
-        ordered = rows[order]
-        rank = torch.empty_like(rows)
-        rank[order] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(ordered, ordered)
-        numbers = self.queries[rows] + rank + 1
+        numbers = self.queries[rows] + 1
+        if not (rows[1:] > rows[:-1]).all():  # an image is shown several times
+            order = rows.argsort(stable=True)
+            ordered = rows[order]
+            numbers[order] += torch.arange(len(rows), device=rows.device) - torch.searchsorted(ordered, ordered)
         shown = ~self.closed[rows]
         if self.budget is not None:
             shown &= numbers <= self.budget

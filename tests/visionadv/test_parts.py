@@ -95,6 +95,11 @@ def test_noise_is_of_its_distribution_and_of_its_image_alone():
     steps = torch.arange(200)
     assert torch.equal(normal(seeds, steps, (3,))[4:5], normal(seeds[4:5], 4, (3,)))
     assert not torch.equal(normal(seeds, 4, (3,)), normal(seeds, 3, (3,)))
+    many = normal(seeds, 5, (5001,), dtype=torch.float64)
+    moments = [float((many**power).mean()) for power in (1, 2, 3, 4)]
+    assert moments == pytest.approx([0, 1, 0, 3], abs=0.02) and 4 < many.abs().max() < 4.33
+    pairs = torch.stack([(many[:, shift:] * many[:, : 5001 - shift]).mean() for shift in range(1, 9)])
+    assert pairs.abs().max() < 0.005, "the four of a hash, and of the next one, are independent"
     counts = torch.bincount(below(seeds, 0, 4), minlength=4)
     assert len(counts) == 4 and counts.min() > 25
     assert below(seeds, 0, torch.arange(1, 201)).lt(torch.arange(1, 201)).all()

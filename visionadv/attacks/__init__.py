@@ -38,8 +38,13 @@ ATTACKS = {
     "local_search": "LocalSearch",
     "square": "Square",
     # decisions only
+    "boundary": "Boundary",
     "opt": "Opt",
     "sign_opt": "SignOpt",
+    "svm_opt": "SvmOpt",
+    "zo_sign_sgd": "ZoSignSgd",
+    "hop_skip_jump": "HopSkipJump",
+    "frugal_sign_opt": "FrugalSignOpt",
 }
 
 

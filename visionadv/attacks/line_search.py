@@ -12,11 +12,14 @@ from torch import Tensor
 
 from visionadv.configs import BadInput
 from visionadv.distances import size
-from visionadv.noise import normal
+from visionadv.noise import normal, uniform
 from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 STARTS = 100  # directions, or images of the target, that a search begins with
 START_TOLERANCE = 1e-5
+NOISES = 1000  # images of noise that are tried until one succeeds
+BLENDED = 1e-3  # share of such an image that its blend with the original is known to
 GROWTH = 0.01  # of a bracket, each time it doesn't hold the boundary
 FARTHEST = 20.0  # distance at which a bracket stops to grow
 
@@ -40,14 +43,16 @@ def reached_at(oracle: DecisionOracle, rows: Tensor, directions: Tensor, distanc
 def bisect(
     oracle: DecisionOracle, rows: Tensor, directions: Tensor, low: Tensor, high: Tensor, tolerance: float | Tensor
 ) -> Tensor:
-    """(n,) the upper ends of brackets around the boundary that are shorter than the tolerance."""
+    """(n,) the upper ends of brackets around the boundary, shorter than the tolerance or as short as numbers can be."""
     low, high = low.clone(), high.clone()
     tolerance = torch.as_tensor(tolerance, dtype=high.dtype, device=high.device).expand_as(high)
     while True:
-        some = (high.isfinite() & (high - low > tolerance) & oracle.open[rows]).nonzero()[:, 0]
+        middle = (low + high) / 2
+        wider = high.isfinite() & (high - low > tolerance) & (low < middle) & (middle < high)
+        some = (wider & oracle.open[rows]).nonzero()[:, 0]
         if len(some) == 0:
             return high
-        middle = (low[some] + high[some]) / 2
+        middle = middle[some]
         inside = reached_at(oracle, rows[some], directions[some], middle)
         high[some] = torch.where(inside, middle, high[some])
         low[some] = torch.where(inside, low[some], middle)
@@ -79,13 +84,11 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
     Raises:
         BadInput: there is a target and no pool.
     """
+    pool = images_to_start_from(oracle)
     rows = oracle.left()
     shape, dtype = oracle.images.shape[1:], oracle.images.dtype
     best = torch.full_like(oracle.distance[rows], torch.inf)
     theta = torch.zeros_like(oracle.images[rows])
-    pool = None if oracle.goal.targets is None else oracle.pool
-    if oracle.goal.targets is not None and pool is None:
-        raise BadInput("a targeted search begins at images of the target; give some")
     for number in range(STARTS if pool is None else min(STARTS, len(pool))):
         if pool is None:
             way = normal(seeds[rows], number, shape, dtype=dtype)
@@ -107,3 +110,49 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
         best[some[nearer]], theta[some[nearer]] = found[nearer], way[nearer]
     got = best.isfinite()
     return rows[got], theta[got], best[got]
+
+
+def blended_start(
+    oracle: DecisionOracle, seeds: Tensor, *, successes: int = 1, tolerance: float = BLENDED
+) -> tuple[Tensor, Tensor]:
+    """Rows (n,) for which a success was found, and one (n, ...) at the boundary between it and the original.
+
+    Without a target it is uniform noise, as Brendel, Rauber and Bethge (ICLR 2018) begin; with one, the first image of
+    the oracle's `pool` that succeeds. Of several `successes` the nearest is taken.
+
+    Raises:
+        BadInput: there is a target and no pool.
+    """
+    pool = images_to_start_from(oracle)
+    rows = oracle.left()
+    originals = oracle.images[rows]
+    found, best = torch.zeros_like(rows), torch.full_like(oracle.distance[rows], torch.inf)
+    images = originals.clone()
+    for number in range(NOISES if pool is None else len(pool)):
+        some = ((found < successes) & oracle.open[rows]).nonzero()[:, 0]
+        if len(some) == 0:
+            break
+        if pool is None:
+            begin = uniform(seeds[rows[some]], number, originals.shape[1:], dtype=originals.dtype)
+        else:
+            begin = pool.take(rows[some], number)
+        reached = oracle.reached(begin, rows[some])
+        some, way = some[reached], (begin - originals[some])[reached]
+        found[some] += 1
+        whole = torch.ones_like(best[some])
+        share = bisect(oracle, rows[some], way, torch.zeros_like(whole), whole, tolerance)
+        way = wide(share, way) * way
+        nearer = size(way, oracle.norm) < best[some]
+        best[some[nearer]] = size(way[nearer], oracle.norm)
+        images[some[nearer]] = originals[some[nearer]] + way[nearer]
+    got = best.isfinite()
+    return rows[got], images[got]
+
+
+def images_to_start_from(oracle: DecisionOracle) -> Pool | None:
+    """The oracle's pool where there is a target, else none. Raises BadInput for a target without a pool."""
+    if oracle.goal.targets is None:
+        return None
+    if oracle.pool is None:
+        raise BadInput("a targeted search begins at images of the target; give some")
+    return oracle.pool

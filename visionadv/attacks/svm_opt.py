@@ -1,0 +1,75 @@
+"""SVM-OPT (Cheng et al., ICLR 2020, arXiv:1909.10773; the dissertation's Algorithm 5): decisions only.
+
+Sign-OPT with another estimate of the slope of g. Each query tells on which side of a plane through 0 the gradient lies,
+y = sign(g(theta + beta u) - g(theta)) = sign(u' z); the estimate is the shortest z that agrees with all of them, which
+is a support vector machine without slack (2.19):
+
+    minimize z'z   subject to   y_q u_q' z >= 1 for all q.
+
+Its dual, to minimize a'Qa / 2 - 1'a over a >= 0 with Q = X'X and X = (y_q u_q), is descended by the coordinate that
+changes most at a time, and z = Xa.
+
+Deviations: a hundred directions, as in the authors' code; the paper doesn't say how many. Of (2.19) the constraint is
+printed without the sign before u, as which it can't be meant. The log of their runs ended a search when a step gained
+less than 1e-4, which is `stopping`. What counts is the clipped image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from visionadv.attacks.descent import Descent, around, descend, descents, rises
+from visionadv.attacks.line_search import wide
+from visionadv.oracles import DecisionOracle
+
+SMALLEST_CHANGE = 1e-7  # of a coordinate
+
+
+@dataclass(frozen=True)
+class SvmOpt:
+    """`updates` of a coordinate for a slope at most; the others are those of `SignOpt`."""
+
+    steps: int = 1000
+    directions: int = 100
+    updates: int = 20000
+    alpha: float = 0.2
+    beta: float = 1e-3
+    stopping: float = 0.0
+
+    oracle: ClassVar = DecisionOracle
+    norms: ClassVar = ("l2",)
+    eps: ClassVar = None
+
+    def run(self, oracle: DecisionOracle, seeds: Tensor) -> None:
+        for search in descents(
+            oracle, seeds, steps=self.steps, alpha=self.alpha, beta=self.beta, stopping=self.stopping
+        ):
+            descend(search, self.slope(search), cut=False)
+
+    def slope(self, search: Descent) -> Tensor:
+        """(n, ...) the estimate of the gradient of g, by as many queries as there are directions."""
+        owner, ways, moved = around(search, self.directions, 0, self.directions, cut=False)
+        signed = wide(rises(search, owner, moved), ways) * ways
+        points = signed.view(len(search.rows), self.directions, -1)
+        return separate(points, self.updates).view_as(search.theta)
+
+
+def separate(points: Tensor, updates: int) -> Tensor:
+    """(n, D) the shortest z with x'z >= 1 for all K points x of each row of (n, K, D)."""
+    gram = points @ points.transpose(1, 2)  # (n, K, K)
+    curvature = gram.diagonal(dim1=1, dim2=2)
+    weights, slope = torch.zeros_like(curvature), -torch.ones_like(curvature)  # a, and Qa - 1
+    for _ in range(updates):
+        change = (weights - slope / curvature).clamp(min=0) - weights
+        place = change.abs().argmax(1, keepdim=True)
+        most = change.gather(1, place)
+        most = most.where(most.abs() >= SMALLEST_CHANGE, 0.0)  # whoever is done stays as it is
+        if not most.any():
+            break
+        weights.scatter_add_(1, place, most)
+        slope += most * gram[torch.arange(len(gram), device=gram.device), place[:, 0]]
+    return (weights[:, None] @ points)[:, 0]
