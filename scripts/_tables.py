@@ -16,7 +16,6 @@ class Row:
     options: str
     paper: str = ""
     script: str = "seq2sick"
-    needs: str = ""  # a module of a package that is not among the dependencies
 
 
 @dataclass(frozen=True)
