@@ -79,7 +79,8 @@ def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, co
             run.append(records)
         shown = pictures(run.folder) if len(data.shape) == 3 else None
         page = partial(report, norm=norm, pictures=shown, classes=data.classes)
-        run.finish(partial(attack_measures, norm=norm), page)
+        at = {"queries": config.report_queries, "within": config.report_distance}
+        run.finish(partial(attack_measures, norm=norm, **at), page)
 
 
 def places(data: Any, target: int | None, most: int | None) -> list[Place]:
@@ -123,6 +124,8 @@ def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: st
     options["eps"] = attack.eps if config.eps is None else config.eps
     if config.top_k is not None:
         options["top_k"] = config.top_k
+    if config.unclipped:
+        options["unclipped"] = True
     starts = None
     if config.goal != "untargeted" and attack.oracle is not GradientOracle:
         starts = TargetImages(load_images(**source.options(split=config.pool_split)), POOL)

@@ -248,13 +248,11 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
 
 def reached_at(oracle: Any, marks: tuple[int, ...]) -> list[list[float]]:
     """For each mark the distance of each image's nearest success among so many queries."""
-    nearest = [[float("inf")] * len(oracle.images) for _ in marks]
-    for rows, numbers, distances in oracle.curve:
-        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
-            for place, mark in enumerate(marks):
-                if number <= mark:
-                    nearest[place][row] = min(nearest[place][row], distance)
-    return nearest
+    from visionadv.attack import by_row
+    from visionadv.summary import distance_at
+
+    curves = by_row(oracle.curve)
+    return [[distance_at(curves[row], mark) for row in range(len(oracle.images))] for mark in marks]
 
 
 MEASURES = {

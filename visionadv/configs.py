@@ -73,6 +73,16 @@ class AttackConfig:
         metadata={"help": "largest distance; default: the attack's, none for those that look for the smallest"},
     )
     budget: int | None = field(default=None, metadata={"help": "queries for each image; default: the attack's own end"})
+    unclipped: bool = field(
+        default=False,
+        metadata={"help": "decision attacks: follow the distance before clipping, too, as OPT's authors report it"},
+    )
+    report_queries: list[int] = field(
+        default_factory=list, metadata={"help": "numbers of queries at which results.json has the median distance"}
+    )
+    report_distance: float | None = field(
+        default=None, metadata={"help": "and the share of images for which it is at most this"}
+    )
     top_k: int | None = field(
         default=None, metadata={"help": "attacks by scores see those of so many classes; default: of all"}
     )

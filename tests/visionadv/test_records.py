@@ -107,7 +107,7 @@ def test_measures_and_curves():
     found = attack_measures(records, "l2")
     assert found["success"] == [True] * 5 and found["robust"] == [False] * 5 and found["clean"] == [True] * 5
     assert found["median_distance"]["value"] == sorted(record["l2"] for record in records)[2]
-    assert distance_at(records[0], 0) == math.inf and distance_at(records[0], 400) == records[0]["l2"]
+    assert distance_at(records[0]["curve"], 0) == math.inf and distance_at(records[0]["curve"], 400) == records[0]["l2"]
     curve = median_curve(records, [1, 50, 400])
     assert curve[0] == math.inf and curve[1] >= curve[2] == found["median_distance"]["value"]
     failed = [record | {"success": False, "curve": []} for record in records]
