@@ -52,8 +52,8 @@ def descents(
     search ends when that is too small, or when a step has gained less than `stopping`.
     """
     rows, theta, distance = start(oracle, seeds)
-    at = (torch.full_like(distance, first) for first in (alpha, beta))
-    search = Descent(oracle, rows, seeds[rows], theta, distance, *at)
+    first = torch.full_like(distance, alpha), torch.full_like(distance, beta)
+    search = Descent(oracle, rows, seeds[rows], theta, distance, *first)
     for search.number in range(steps):
         left = oracle.open[search.rows]
         if not left.any():

@@ -1,13 +1,12 @@
 """HopSkipJump (Chen, Jordan, Wainwright, S&P 2020, arXiv:1904.02144, Algorithms 1 and 2): decisions only.
 
 Each step begins at a success near the boundary. Random vectors u of length 1 tell on which side of it the points around
-lie, phi = 1 for a success and -1 else, and from these comes the direction to go (9) and (16):
+lie, phi = 1 for a success and -1 else, and from these comes the direction to go:
 
     mean over u of (phi(x + delta u) - mean of phi) u.
 
-A step along it is halved until it ends in a success (section IV.C), and from there a bisection goes back to the
-boundary, towards the original. delta shrinks with the distance (15), and the number of vectors grows with the root of
-the number of steps.
+A step along it is halved until it ends in a success, and from there a bisection goes back to the boundary, towards the
+original. delta shrinks with the distance, and the number of vectors grows with the root of the number of steps.
 
 Deviations: as in the authors' code, vectors are those from x to the clipped points, and where all answers are the same
 they aren't centred. The 64 steps are about 35,000 queries; the paper goes on until its budget is spent.
@@ -74,12 +73,16 @@ class HopSkipJump:
         before = size(images - originals, oracle.norm)
         low, high = torch.zeros_like(before), torch.ones_like(before) if oracle.norm == "l2" else before.clone()
         enough = torch.full_like(before, tolerance) if oracle.norm == "l2" else tolerance * before.clamp(max=1)
-        while len(some := ((high - low > enough) & oracle.open[rows]).nonzero()[:, 0]):
-            middle = (low[some] + high[some]) / 2
+        while True:
+            middle = (low + high) / 2
+            wider = (high - low > enough) & (low < middle) & (middle < high)  # as short as numbers can be
+            some = (wider & oracle.open[rows]).nonzero()[:, 0]
+            if len(some) == 0:
+                return between(originals, images, high, oracle.norm), before
+            middle = middle[some]
             reached = oracle.reached(between(originals[some], images[some], middle, oracle.norm), rows[some])
             high[some] = torch.where(reached, middle, high[some])
             low[some] = torch.where(reached, low[some], middle)
-        return between(originals, images, high, oracle.norm), before
 
 
 def between(originals: Tensor, images: Tensor, amount: Tensor, norm: str) -> Tensor:

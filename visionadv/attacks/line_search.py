@@ -21,7 +21,7 @@ START_TOLERANCE = 1e-5
 NOISES = 1000  # images of noise that are tried until one succeeds
 BLENDED = 1e-3  # share of such an image that its blend with the original is known to
 GROWTH = 0.01  # of a bracket, each time it doesn't hold the boundary
-FARTHEST = 20.0  # distance at which a bracket stops to grow
+FARTHEST = {"untargeted": 20.0, "targeted": 100.0}  # distance at which a bracket stops to grow
 
 
 def wide(values: Tensor, like: Tensor) -> Tensor:
@@ -64,6 +64,7 @@ def local_distance(
     """(n,) g(theta), looked for from a distance (n,) that is near it."""
     inwards = reached_at(oracle, rows, directions, near)  # then the boundary is nearer, or else farther
     low, high = near.clone(), near.where(inwards, torch.inf)
+    farthest = FARTHEST["untargeted" if oracle.goal.targets is None else "targeted"]
     some = oracle.open[rows].nonzero()[:, 0]
     while len(some):
         inner = inwards[some]
@@ -71,7 +72,7 @@ def local_distance(
         reached = reached_at(oracle, rows[some], directions[some], tested)
         high[some] = torch.where(reached, tested, high[some])
         low[some] = torch.where(reached, low[some], tested)
-        some = some[(reached == inner) & (tested < FARTHEST) & oracle.open[rows[some]]]
+        some = some[(reached == inner) & (tested < farthest) & oracle.open[rows[some]]]
     return bisect(oracle, rows, directions, low, high, tolerance)
 
 

@@ -9,9 +9,10 @@ is a support vector machine without slack (2.19):
 Its dual, to minimize a'Qa / 2 - 1'a over a >= 0 with Q = X'X and X = (y_q u_q), is descended by the coordinate that
 changes most at a time, and z = Xa.
 
-Deviations: a hundred directions, as in the authors' code; the paper doesn't say how many. Of (2.19) the constraint is
-printed without the sign before u, as which it can't be meant. The log of their runs ended a search when a step gained
-less than 1e-4, which is `stopping`. What counts is the clipped image.
+Deviations: a hundred directions, as in the authors' code; the paper doesn't say how many. The constraint of (2.19) is
+printed as u_q' z >= y_q, which asks next to nothing where y_q is -1; the code does what is written above. The log of
+the authors' runs ended a search when a step gained less than 1e-4, which is `stopping`. What counts is the clipped
+image, which the oracle keeps.
 """
 
 from __future__ import annotations
