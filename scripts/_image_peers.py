@@ -60,7 +60,7 @@ class Logits:
 
 
 def _foolbox(attack: str, victim: Any, shape: tuple[int, ...], setting: Setting) -> Call | None:
-    import foolbox
+    import foolbox  # pyright: ignore[reportMissingImports]
 
     kinds = {
         "pgd": lambda: foolbox.attacks.LinfPGD(steps=setting.steps, rel_stepsize=1 / 30),
@@ -82,7 +82,7 @@ def _foolbox(attack: str, victim: Any, shape: tuple[int, ...], setting: Setting)
 
 
 def _torchattacks(attack: str, victim: Any, shape: tuple[int, ...], setting: Setting) -> Call | None:
-    import torchattacks
+    import torchattacks  # pyright: ignore[reportMissingImports]
 
     model = Logits.of(victim)
     kinds = {
@@ -97,8 +97,8 @@ def _torchattacks(attack: str, victim: Any, shape: tuple[int, ...], setting: Set
 
 def _art(attack: str, victim: Any, shape: tuple[int, ...], setting: Setting) -> Call | None:
     import torch
-    from art.attacks.evasion import CarliniL2Method, DeepFool, ProjectedGradientDescent
-    from art.estimators.classification import PyTorchClassifier
+    from art.attacks.evasion import CarliniL2Method, DeepFool, ProjectedGradientDescent  # pyright: ignore[reportMissingImports]
+    from art.estimators.classification import PyTorchClassifier  # pyright: ignore[reportMissingImports]
 
     model = PyTorchClassifier(
         Logits.of(victim), torch.nn.CrossEntropyLoss(), shape, victim.classes, clip_values=(0.0, 1.0), device_type="cpu"
@@ -186,13 +186,13 @@ def peer_decisions(attack: str, watched: Nearest, shape: tuple[int, ...]) -> Non
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             if attack == "hop_skip_jump":
-                import foolbox
+                import foolbox  # pyright: ignore[reportMissingImports]
 
                 made = foolbox.attacks.HopSkipJumpAttack(steps=10_000, constraint=watched.norm)
                 made(foolbox.PyTorchModel(model, bounds=(0, 1)), watched.original, label, epsilons=None)
             else:
-                from art.attacks.evasion import SignOPTAttack
-                from art.estimators.classification import PyTorchClassifier
+                from art.attacks.evasion import SignOPTAttack  # pyright: ignore[reportMissingImports]
+                from art.estimators.classification import PyTorchClassifier  # pyright: ignore[reportMissingImports]
 
                 loss = torch.nn.CrossEntropyLoss()
                 options = {"clip_values": (0.0, 1.0), "device_type": "cpu"}

@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from _image_peers import PEERS, Nearest, Setting, installed, peer_attack, peer_decisions
@@ -142,11 +143,13 @@ def measure_white_box(arguments: BenchmarkArguments, victim: Any, images: Any, l
     }
     found = {}
     for name, given in options.items():
-        calls = {"ours": lambda name=name, given=given: ours(name, victim, images, labels, arguments, **given).best}
+        calls: dict[str, Callable[[], Any]] = {
+            "ours": lambda name=name, given=given: ours(name, victim, images, labels, arguments, **given).best
+        }
         for peer in installed():
             call = peer_attack(peer, name, victim, tuple(images.shape[1:]), setting)
             if call is not None:
-                calls[peer] = lambda call=call: call(images, labels)
+                calls[peer] = partial(call, images, labels)
         results, seconds = timed(calls, arguments.rounds)
         for who, adversarial in results.items():
             judged = strength(victim, images, labels, adversarial, setting.eps if name == "pgd" else None)

@@ -42,6 +42,7 @@ class TreesConfig:
 def main(config: TreesConfig, source: DataConfig) -> None:
     """Trains, and writes the folder."""
     import lightgbm
+    import numpy as np
 
     from visionadv.data import load_images
 
@@ -56,7 +57,7 @@ def main(config: TreesConfig, source: DataConfig) -> None:
     rows = train.images(range(len(train))).flatten(1).numpy()
     booster = lightgbm.train(options, lightgbm.Dataset(rows, train.labels.numpy()), config.num_trees)
     write_bytes(folder / "model.txt", booster.model_to_string().encode())
-    told = booster.predict(test.images(range(len(test))).flatten(1).numpy())
+    told = np.asarray(booster.predict(test.images(range(len(test))).flatten(1).numpy()))
     decided = told > 0.5 if count == 2 else told.argmax(1)
     results = {"accuracy": estimate([bool(one) for one in decided == test.labels.numpy()])}
     write_json(folder / "results.json", results | {"seconds": time.perf_counter() - begin})
