@@ -27,15 +27,29 @@ def train_here(run_here):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    """A folder made as a user would."""
+def published(tmp_path_factory):
+    """A folder made and published as a user would, its Hub, and what a process needs to use that."""
     folder = tmp_path_factory.mktemp("trained") / "cnn"
     command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--output_dir", str(folder), *TINY]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "accuracy" in done.stdout and f"the model is in {folder}" in done.stdout
-    return folder
+    with LocalHub() as hub:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
+        environment |= hub.environment(tmp_path_factory.mktemp("home"))
+        done = subprocess.run(
+            [*command, "--push_to_hub", "--hub_model_id", "me/cnn"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "accuracy" in done.stdout and f"the model is in {folder}" in done.stdout
+        assert f"published: {hub.url}/me/cnn" in done.stdout
+        yield folder, hub, environment
+
+
+@pytest.fixture
+def trained(published) -> Path:
+    return published[0]
 
 
 def test_the_folder_is_a_model(trained):
@@ -91,30 +105,23 @@ def test_killed_and_started_again(tmp_path, train_here):
         assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-def test_published_and_loaded_back_bit_equal(trained, tmp_path, run_script):
-    """The finished folder is pushed with its card; another process loads the model by its id."""
+def test_published_and_loaded_back_bit_equal(published, tmp_path):
+    """Another process loads the model by its id."""
+    trained, hub, environment = published
     load = "import sys; from visionadv.loading import load_classifier; m = load_classifier('me/cnn'); "
     load += "m.save_pretrained(sys.argv[1])"
-    publish = ["--output_dir", str(trained), *TINY, "--push_to_hub", "--hub_model_id", "me/cnn"]
-    with LocalHub() as hub:
-        env = hub.environment(tmp_path / "home") | {"ACCELERATE_USE_CPU": "true"}
-        done = run_script("train_classifier.py", *publish, env=env)
-        assert done.returncode == 0, done.stderr
-        assert f"published: {hub.url}/me/cnn" in done.stdout
-        loaded = subprocess.run(
-            [sys.executable, "-c", load, tmp_path / "loaded"],
-            env=os.environ | env | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
-        assert loaded.returncode == 0, loaded.stderr
-        files = hub.files("models/me/cnn")
+    loaded = subprocess.run(
+        [sys.executable, "-c", load, tmp_path / "loaded"], env=environment, capture_output=True, text=True
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    files = hub.files("models/me/cnn")
     weights = [load_file(folder / "model.safetensors") for folder in (trained, tmp_path / "loaded")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert files["README.md"] == (trained / "README.md").read_bytes()
     assert "manifest.json" not in files and not any("checkpoint" in path for path in files)
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path, train_here):
     """They share each batch, and end like one that has it whole, but for the order of sums."""
     alone, together = tmp_path / "alone", tmp_path / "together"
