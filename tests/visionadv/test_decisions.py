@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from victims_of_tests import SHAPE, boundaries, images_near_the_middle, linear
 
 from visionadv.attack import carry_out
-from visionadv.attacks import attack_named, hop_skip_jump, zo_sign_sgd
+from visionadv.attacks import attack_named, hop_skip_jump, sign_opt, zo_sign_sgd
 from visionadv.attacks.boundary import Answers, along_sphere, closer
 from visionadv.attacks.frugal_sign_opt import beside, nearby
 from visionadv.attacks.hop_skip_jump import Votes, between
@@ -74,6 +74,79 @@ def test_zo_sign_sgd_goes_along_signs(single_query, monkeypatch):
     oracle = searched("zo_sign_sgd", victim, images, single_query=single_query, directions=20, budget=2500)
     assert all(torch.allclose(slope.abs(), torch.full_like(slope, 0.25)) for slope in slopes)
     assert (oracle.distance <= 1.15 * boundaries(victim, images, "l2").amin(1)).all()
+
+
+def line_search_of_one(reached, theta, g, slope, alpha, beta):
+    """The same for a single image, step by step; `reached` says whether a perturbation succeeds."""
+
+    def local(way, near):
+        low = high = near
+        if reached(near * way):
+            while reached(low * 0.99 * way):
+                low *= 0.99
+            low, high = low * 0.99, low
+        else:
+            while not reached(high * 1.01 * way):
+                high *= 1.01
+                if high > 20:
+                    return float("inf")
+            low, high = high, high * 1.01
+        while high - low > beta / 500:
+            middle = (low + high) / 2
+            low, high = (low, middle) if reached(middle * way) else (middle, high)
+        return high
+
+    def attempt():
+        way = theta - alpha * slope
+        way = way / way.norm()
+        return way, local(way, near)
+
+    best, near = theta, g
+    for _ in range(15):
+        way, found = attempt()
+        alpha *= 2
+        if found >= near:
+            break
+        best, near = way, found
+    if near >= g:
+        for _ in range(15):
+            alpha *= 0.25
+            way, found = attempt()
+            if found < near:
+                best, near = way, found
+                break
+    return best, near, alpha
+
+
+def test_a_batch_of_line_searches_is_one_after_the_other(monkeypatch):
+    """Of steps that gain at once, later, and never: image by image the same directions, steps and queries."""
+    victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
+    descend, kinds = sign_opt.descend, set()
+
+    def compared(search, slope, *, cut):
+        before = search.theta.clone(), search.distance.clone(), search.alpha.clone()
+        queries = search.oracle.queries[search.rows].clone()
+        descend(search, slope, cut=cut)
+        for place, row in enumerate(search.rows.tolist()):
+            shown = []
+
+            def reached(delta, row=row, shown=shown):
+                shown.append(row)
+                image = (images[row] + delta).clamp(0, 1)
+                return int(victim.model(image[None]).argmax()) != int(search.oracle.goal.labels[row])
+
+            one = (values[place] for values in (before[0], before[1], slope, before[2], search.beta))
+            theta, g, slopes, alpha, beta = one
+            best, near, step = line_search_of_one(reached, theta, float(g), slopes, float(alpha), float(beta))
+            assert torch.allclose(search.theta[place], best, rtol=0, atol=1e-9)
+            assert float(search.distance[place]) == pytest.approx(near, abs=1e-9)
+            assert float(search.alpha[place]) == pytest.approx(step)
+            assert len(shown) == int(search.oracle.queries[row] - queries[place])
+            kinds.add("never" if near >= float(g) else "at once" if step > float(alpha) else "later")
+
+    monkeypatch.setattr(sign_opt, "descend", compared)
+    searched("sign_opt", victim, images, budget=100_000, steps=14, directions=30, alpha=0.05)
+    assert kinds == {"at once", "later", "never"}
 
 
 def test_opt_of_linf_descends_what_is_beyond_eps():

@@ -105,7 +105,7 @@ def descend(search: Descent, slope: Tensor, *, cut: bool, measure: Measure = len
     oracle, rows = search.oracle, search.rows
     some = torch.arange(len(rows), device=rows.device)
     best, near, alpha = search.theta.clone(), search.distance.clone(), search.alpha.clone()
-    before = measure(near, best, some)
+    before = measure(search.distance, search.theta, some)
     least = before.clone()
 
     def attempt() -> tuple[Tensor, Tensor, Tensor, Tensor]:
