@@ -28,7 +28,7 @@ FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
 GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
 BY_DECISIONS = [name for name in ATTACKS if attack_named(name).oracle is DecisionOracle]
-ENOUGH = {("opt", "l2"): 4500, ("opt", "linf"): 7000, ("sign_opt", "linf"): 3500}  # queries among 16 pixels; else 2500
+ENOUGH = {("opt", "l2"): 4500, ("opt", "linf"): 7000, ("sign_opt", "linf"): 4500}  # queries among 16 pixels; else 2500
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
 
 
