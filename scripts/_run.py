@@ -26,6 +26,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 INDIFFERENT = set("output_dir report_to push_to_hub hub_model_id perplexity_model sentiment_model".split())
+INDIFFERENT |= {"report_queries", "report_distance"}
 
 
 class RunError(Exception):

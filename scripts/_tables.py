@@ -1,7 +1,7 @@
 """What a results table of a package README is: its rows, and the options of the run that measures each row.
 
-`_tables_seq2sick.py` and `_tables_advagent.py` list them, `build_tables.py` writes them, `reproduce_seq2sick.py` and
-`reproduce_advagent.py` measure them.
+`_tables_seq2sick.py`, `_tables_advagent.py` and `_tables_images.py` list them, `build_tables.py` writes them, and
+`reproduce_seq2sick.py`, `reproduce_advagent.py` and `reproduce_hard_label.py` measure them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ class Row:
     options: str
     paper: str = ""
     script: str = "seq2sick"
-    needs: str = ""  # a module of a package that is not among the dependencies
 
 
 @dataclass(frozen=True)

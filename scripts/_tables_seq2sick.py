@@ -80,6 +80,7 @@ PARTS = {
     "released": ("`--variant released`", "--variant released"),
     "english": ("default, English words only", "--source_corpus dataset"),
 }
+GLOVE = "--similarity_model runs/glove.6B.100d.txt"
 LIMITS = {
     "none": ("no limit", ""),
     "stop_words": ("stop words stay", "--protect_stop_words"),
@@ -87,7 +88,8 @@ LIMITS = {
     "max_words_share": ("at most 20 % of the words", "--max_words_share 0.2"),
     "max_perplexity_ratio": ("at most twice the perplexity", "--max_perplexity_ratio 2"),
     "all": ("these four together", "--protect_stop_words --max_words 2 --max_words_share 0.2 --max_perplexity_ratio 2"),
-    "min_similarity": ("similarity of at least 0.8", "--min_similarity 0.8"),
+    "min_similarity": ("similarity of at least 0.8", f"--min_similarity 0.8 {GLOVE}"),
+    "min_similarity-0.95": ("similarity of at least 0.95", f"--min_similarity 0.95 {GLOVE}"),
 }
 BASELINE_GOALS = ("non_overlapping", "keywords-1", "keywords-2")
 BASELINES = {
@@ -269,7 +271,6 @@ TABLES = (
                 f"{GOALS[goal]}: {label}",
                 f"{goal}.{limit}",
                 f"{goal_options(goal)} {options}".strip(),
-                needs="sentence_transformers" if limit == "min_similarity" else "",
             )
             for goal in ("non_overlapping", "keywords-1")
             for limit, (label, options) in LIMITS.items()

@@ -10,13 +10,16 @@ out. The command of each row is printed below its table: no figure without one.
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import _tables_advagent
+import _tables_images
 import _tables_seq2sick
 from _tables import Table
 
-TABLES = (*_tables_seq2sick.TABLES, *_tables_advagent.TABLES)
+TABLES = (*_tables_seq2sick.TABLES, *_tables_advagent.TABLES, *_tables_images.TABLES)
 ROOT = Path(__file__).parent.parent
 
 
@@ -65,11 +68,11 @@ def markdown(table: Table) -> str:
         return "Not measured yet.\n"
     with_paper = any(row.paper for row, _ in found)
     head = ["", *([f"paper: {table.paper}"] if with_paper else [])]
-    head += [*(COLUMNS[name][0] for name in table.columns), "n"]
+    head += [*(column(name)[0] for name in table.columns), "n"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row, results in found:
         cells = [row.label, *([row.paper] if with_paper else [])]
-        cells += [COLUMNS[name][1](results.get(MEASURE.get(name, name))) for name in table.columns]
+        cells += [column(name)[1](results.get(MEASURE.get(name, name))) for name in table.columns]
         lines.append("| " + " | ".join([*cells, str(results[table.columns[0]]["n"])]) + " |")
     commands = [f'on="{table.on}"'] if table.on else []
     for row, _ in found:
@@ -99,6 +102,18 @@ def number(measure: dict | None) -> str:
 def whole(measure: dict | None) -> str:
     """A large mean with its interval."""
     return with_interval(measure, ".0f")
+
+
+def distance(measure: dict | None) -> str:
+    """A distance with its interval."""
+    return with_interval(measure, ".3g")
+
+
+def column(name: str) -> tuple[str, Callable[[Any], str]]:
+    """The heading of a column, and what writes its cells; "median@4000" is the median at 4,000 queries."""
+    kind, _, queries = name.partition("@")
+    heading, write_cell = COLUMNS[kind]
+    return (f"{heading} at {int(queries):,}" if queries else heading), write_cell
 
 
 def minutes(seconds: float) -> str:
@@ -149,6 +164,11 @@ COLUMNS = {
     "utterance_length": ("words of an utterance", number),
     "distinct_utterances": ("distinct utterances", percent),
     "special_tokens": ("sentences with marks", percent),
+    "accuracy": ("accuracy", percent),
+    "median_distance": ("median distance", distance),
+    "median": ("median", distance),
+    "unclipped": ("before clipping", distance),
+    "within": ("within eps", percent),
 }
 
 if __name__ == "__main__":

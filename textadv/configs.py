@@ -240,7 +240,10 @@ class LimitsConfig:
     )
     similarity_model: str = field(
         default=SENTENCE_ENCODER,
-        metadata={"help": "Hub id or folder of the sentence encoder, for sentence-transformers"},
+        metadata={
+            "help": "Hub id or folder of the sentence encoder, for sentence-transformers, or a file of word vectors "
+            "in GloVe's format, whose mean is taken"
+        },
     )
     max_perplexity_ratio: float | None = field(
         default=None,

@@ -59,10 +59,7 @@ def attack_batch(
     looks, everyone = LOOKS if oracle.victim.randomized else 1, torch.arange(len(example_ids)).to(oracle.queries)
     decisions = torch.stack([oracle.victim.decide(oracle.best) for _ in range(looks)])  # (looks, B)
     confirmed = torch.stack([oracle.goal.reached(one, everyone) for one in decisions]).double().mean(0).tolist()
-    curves = defaultdict[int, list[list[float]]](list)
-    for rows, numbers, distances in oracle.curve:
-        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
-            curves[row].append([number, distance])
+    curve, unclipped_curve = by_row(oracle.curve), by_row(oracle.unclipped_curve)
     distances = {norm: size(oracle.best - oracle.images, norm).tolist() for norm in NORMS}
     targets = oracle.goal.targets.tolist() if oracle.goal.targets is not None else [None] * len(example_ids)
     return [
@@ -82,7 +79,17 @@ def attack_batch(
             clean_class=int(oracle.clean_classes[row]),
             adversarial_class=int(decisions[0, row]),
             **{norm: distances[norm][row] for norm in NORMS},
-            curve=curves[row],
+            curve=curve[row],
+            unclipped_curve=unclipped_curve[row],
         )
         for row, example_id in enumerate(example_ids)
     ]
+
+
+def by_row(noted: Sequence[tuple[Tensor, Tensor, Tensor]]) -> dict[int, list[list[float]]]:
+    """[query, distance] of what an oracle noted about each image."""
+    found = defaultdict[int, list[list[float]]](list)
+    for rows, numbers, distances in noted:
+        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
+            found[row].append([number, distance])
+    return found

@@ -1,7 +1,7 @@
 """Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 class BadInput(Exception):
@@ -15,6 +15,10 @@ class VictimConfig:
     model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "Hub id or folder, torchvision:NAME, or a LightGBM file; default: the embedded digits CNN"},
+    )
+    surrogate_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "attack this one, and show the victim what comes of it: a transfer attack"},
     )
     randomized: bool = field(default=False, metadata={"help": "the victim may answer differently each time"})
 
@@ -30,6 +34,20 @@ class DataConfig:
     split: str = field(default="test", metadata={"help": "split that is attacked"})
     image_column: str | None = field(default=None, metadata={"help": "column of images; default: the one there is"})
     label_column: str | None = field(default=None, metadata={"help": "column of labels; default: the one there is"})
+    image_size: int | None = field(
+        default=None,
+        metadata={"help": "resize images to so many pixels, and cut them to a square; default: as they are"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and self.image_size < 1:
+            raise BadInput(f"--image_size must be at least 1, not {self.image_size}")
+
+    def options(self, **changed: Any) -> dict[str, Any]:
+        """What `data.load_images` takes, but for what is changed."""
+        names = ("dataset_name", "split", "image_column", "label_column", "image_size")
+        options = {name: getattr(self, name) for name in names}
+        return options | {"config_name": self.dataset_config_name} | changed
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,9 @@ class AttackConfig:
     goal: Literal["untargeted", "targeted", "random_target", "least_likely"] = field(
         default="untargeted", metadata={"help": "what counts as success: any wrong class, or a certain one"}
     )
-    target: int | None = field(default=None, metadata={"help": "targeted: the class"})
+    target: int | None = field(
+        default=None, metadata={"help": "targeted: the number of the class, whose own images are left out"}
+    )
     norm: Literal["l0", "l1", "l2", "linf"] | None = field(
         default=None, metadata={"help": "of the distance; default: the attack's first"}
     )
@@ -53,6 +73,19 @@ class AttackConfig:
         metadata={"help": "largest distance; default: the attack's, none for those that look for the smallest"},
     )
     budget: int | None = field(default=None, metadata={"help": "queries for each image; default: the attack's own end"})
+    unclipped: bool = field(
+        default=False,
+        metadata={"help": "decision attacks: follow the distance before clipping, too, as OPT's authors report it"},
+    )
+    report_queries: list[int] = field(
+        default_factory=list, metadata={"help": "numbers of queries at which results.json has the median distance"}
+    )
+    report_distance: float | None = field(
+        default=None, metadata={"help": "and the share of images for which it is at most this"}
+    )
+    top_k: int | None = field(
+        default=None, metadata={"help": "attacks by scores see those of so many classes; default: of all"}
+    )
     pool_split: str = field(
         default="train", metadata={"help": "decision attacks with a target begin at images of this split"}
     )
@@ -60,8 +93,6 @@ class AttackConfig:
     def __post_init__(self) -> None:
         if self.eps is not None and not self.eps > 0:
             raise BadInput(f"--eps must be above 0, not {self.eps}")
-        if self.norm == "linf" and self.eps is not None and self.eps > 1:
-            raise BadInput(f"--eps {self.eps} of Linf is more than the whole range, 1; images are from 0 to 1")
         if self.budget is not None and self.budget < 1:
             raise BadInput(f"--budget {self.budget} doesn't even show the unchanged image; give at least 1")
         if self.goal == "targeted" and self.target is None:
@@ -70,3 +101,47 @@ class AttackConfig:
             raise BadInput(f"--target is for --goal targeted, and the goal is {self.goal}")
         if wrong := [one for one in self.attack_options if "=" not in one]:
             raise BadInput(f"--attack_options are name=value, such as steps=100, not {wrong[0]!r}")
+
+
+@dataclass(frozen=True)
+class TrainClassifierConfig:
+    """A classifier and its training. The defaults make the embedded one."""
+
+    method: Literal["natural"] = field(default="natural", metadata={"help": "how it is trained"})
+    model: str = field(default="small_cnn", metadata={"help": "a new net: a name of visionadv/models"})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "go on with this net in place of a new one: a folder of this script, or its Hub id"},
+    )
+    train_split: str = field(default="train", metadata={"help": "split that is learnt from"})
+    num_train_epochs: float = field(default=30.0, metadata={"help": "passes over it"})
+    max_steps: int = field(default=-1, metadata={"help": "stop after so many steps instead, if positive"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "images in a step on each device"})
+    optimizer: Literal["adamw", "sgd"] = field(
+        default="adamw", metadata={"help": "AdamW, or SGD with Nesterov's momentum of 0.9"}
+    )
+    learning_rate: float = field(default=2e-3, metadata={"help": "the highest"})
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = field(
+        default="cosine", metadata={"help": "how it falls to 0 until the end, if it does"}
+    )
+    warmup_steps: int = field(default=0, metadata={"help": "steps until the highest learning rate"})
+    weight_decay: float = field(default=0.01, metadata={"help": "of weights, not of biases and of normalisation"})
+    shift: int = field(default=0, metadata={"help": "move training images by up to so many pixels; 4 for CIFAR-10"})
+    mirror: bool = field(default=False, metadata={"help": "mirror every other training image, left and right"})
+    save_steps: int = field(default=500, metadata={"help": "steps between checkpoints"})
+    logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "score the first so many images of --split; default: all"}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("per_device_train_batch_size", "save_steps", "logging_steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("warmup_steps", "weight_decay", "shift"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")
+        if self.max_steps < 1 and not self.num_train_epochs > 0:
+            raise BadInput(f"--num_train_epochs must be positive, not {self.num_train_epochs}")

@@ -90,3 +90,17 @@ def make_goal(
     with torch.no_grad():
         logits = victim.logits(images).scatter(1, labels[:, None], torch.inf)
     return Goal(labels, logits.argmin(1))
+
+
+def in_turn(goal: Goal, logits: Tensor, count: int) -> list[Goal]:
+    """What an attack aims at one after the other: the goal, or the likeliest other classes if any is a success.
+
+    Args:
+        goal: of B images.
+        logits: (B, K) of the unchanged images.
+        count: of the other classes, at most K - 1 of them; 0 for the goal itself.
+    """
+    if goal.targets is not None or count == 0:
+        return [goal]
+    others = logits.scatter(1, goal.labels[:, None], -torch.inf).topk(min(count, logits.shape[1] - 1), dim=1).indices
+    return [Goal(goal.labels, towards) for towards in others.T]

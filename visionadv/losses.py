@@ -30,10 +30,13 @@ def difference_of_logits_ratio(logits: Tensor, goal: Goal, rows: Tensor) -> Tens
     """The margin over the spread of the largest logits, so that their scale doesn't matter.
 
     Croce and Hein (ICML 2020), (6) and (7): z_1 - z_3, or for a target z_1 - (z_3 + z_4) / 2. With fewer classes the
-    last of them stands for the third and the fourth; with two, the ratio says nothing more than the decision.
+    last of them stands for the third and the fourth. With two the ratio would say nothing more than the decision, and
+    have no gradient: then it is the margin.
     """
-    ordered = logits.sort(1, descending=True).values
     classes = logits.shape[1]
+    if classes == 2:
+        return goal.margin(logits, rows)
+    ordered = logits.sort(1, descending=True).values
     third, fourth = ordered[:, min(2, classes - 1)], ordered[:, min(3, classes - 1)]
     spread = ordered[:, 0] - (third if goal.targets is None else (third + fourth) / 2)
     if goal.targets is None:

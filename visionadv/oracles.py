@@ -17,6 +17,7 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import Loss
+from visionadv.pool import Pool
 
 SHOWN_AT_ONCE = 2048  # images
 SLACK = 1e-6  # of a distance that has a limit
@@ -32,7 +33,8 @@ class DecisionOracle:
         norm: of the distance that is to be small.
         eps: the largest distance that counts, none for any.
         budget: queries for each image, none for any number.
-        pool: (M, ...) images that the attacker has, to start from where there is a target.
+        pool: images that the attacker has, to start from where there is a target.
+        unclipped: whether distances before clipping are followed, too, as the authors of OPT and Sign-OPT report them.
 
     Raises:
         BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
@@ -49,7 +51,8 @@ class DecisionOracle:
         norm: str = "l2",
         eps: float | None = None,
         budget: int | None = None,
-        pool: Tensor | None = None,
+        pool: Pool | None = None,
+        unclipped: bool = False,
     ) -> None:
         check_images(images)
         check_labels(goal, victim.classes)
@@ -65,6 +68,8 @@ class DecisionOracle:
         self.closed = torch.zeros_like(self.queries, dtype=torch.bool)
         self.clean_classes = torch.full_like(self.queries, -1)  # of the unchanged images, the first that are shown
         self.curve: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.unclipped_curve: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._unclipped = torch.full_like(self.distance, torch.inf) if unclipped else None  # the least so far
 
     def begin(self) -> None:
         """Shows the unchanged images, a query each; where the goal is reached already, that is all."""
@@ -103,6 +108,7 @@ class DecisionOracle:
 
     def reached(self, images: Tensor, rows: Tensor) -> Tensor:
         """(N,) whether changed images (N, ...) of originals `rows` (N,) reach the goal; no, for what isn't shown."""
+        unclipped = images
         images, numbers, shown = self._admit(images, rows)
         answer = torch.zeros_like(shown)
         if shown.any():
@@ -110,6 +116,8 @@ class DecisionOracle:
             decisions = torch.cat([self.victim.decide(part) for part in images[some].split(SHOWN_AT_ONCE)])
             answer[some] = self.goal.reached(decisions, rows[some])
             self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
+            if self._unclipped is not None:
+                self._follow(unclipped[answer], rows[answer], numbers[answer])
         return answer
 
     def _admit(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,6 +148,16 @@ class DecisionOracle:
         at = rows[places]
         self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
         self.curve.append((at, numbers[places], distance[places]))
+
+    def _follow(self, images: Tensor, rows: Tensor, numbers: Tensor) -> None:
+        """Notes the least distances of successes that aren't clipped yet."""
+        assert self._unclipped is not None
+        distance = size(images - self.images[rows], self.norm)
+        places = (distance < self._unclipped[rows]).nonzero()[:, 0]
+        places = self._largest(-distance, rows, places)
+        at = rows[places]
+        self._unclipped[at] = distance[places]
+        self.unclipped_curve.append((at, numbers[places], distance[places]))
 
     def _largest(self, values: Tensor, rows: Tensor, places: Tensor) -> Tensor:
         """Of some `places` of values (N,), for each of their rows that of the largest value; the first of several."""

@@ -190,7 +190,7 @@ def _reached_svg(records: Sequence[Record], norm: str, printed: Sequence[tuple[i
         return None
     queries = np.unique(np.geomspace(1, last, 200).astype(int)).tolist()
     medians = median_curve(records, queries)
-    shares = [np.mean([distance_at(record, number) < math.inf for record in records]) for number in queries]
+    shares = [np.mean([distance_at(record["curve"], number) < math.inf for record in records]) for number in queries]
 
     def draw(axes: Any) -> None:
         axes.set_xlabel("queries")

@@ -13,12 +13,16 @@ from visionadv.distances import NORMS
 Record = dict[str, Any]  # an AttackRecord as a dictionary
 
 
-def attack_measures(records: Sequence[Record], norm: str) -> dict[str, Any]:
+def attack_measures(
+    records: Sequence[Record], norm: str, queries: Sequence[int] = (), within: float | None = None
+) -> dict[str, Any]:
     """Values to average by name, or estimates.
 
     `success` is over images that aren't a success as they are; `robust` is what is left of `clean` under the attack, of
     all images. `median_distance` is in the attack's own norm, where a failure is farther than any success; the
-    distances by norm are means over the successes of the attack.
+    distances by norm are means over the successes of the attack. For each number Q of `queries`, `median@Q` is the
+    median distance that was reached with so many, `within@Q` the share of images for which it is at most `within`, and
+    `unclipped@Q` the median distance before clipping, where that was followed.
     """
     attacked = [record for record in records if not record["already"]]
     successes = [record for record in attacked if record["success"]]
@@ -34,6 +38,13 @@ def attack_measures(records: Sequence[Record], norm: str) -> dict[str, Any]:
     found["median_queries"] = median([_queries_of(record) for record in attacked])
     found["gradients"] = [float(record["gradients"]) for record in attacked]
     found["confirmed"] = [record["confirmed"] for record in successes]
+    for number in queries:
+        reached = [distance_at(record["curve"], number) for record in attacked]
+        found[f"median@{number}"] = median(reached)
+        if any(record["unclipped_curve"] for record in attacked):
+            found[f"unclipped@{number}"] = median([distance_at(one["unclipped_curve"], number) for one in attacked])
+        if within is not None:
+            found[f"within@{number}"] = [distance <= within for distance in reached]
     return found
 
 
@@ -60,12 +71,12 @@ def median(values: Sequence[float]) -> dict[str, Any]:
 
 def median_curve(records: Sequence[Record], queries: Sequence[int]) -> list[float]:
     """The median distance that was reached with so many queries; infinite where most have no success yet."""
-    return [_middle([distance_at(record, number) for record in records]) for number in queries]
+    return [_middle([distance_at(record["curve"], number) for record in records]) for number in queries]
 
 
-def distance_at(record: Record, queries: float) -> float:
+def distance_at(curve: Sequence[Sequence[float]], queries: float) -> float:
     """The distance of the nearest success among the first queries; infinite without one."""
-    return min((distance for number, distance in record["curve"] if number <= queries), default=math.inf)
+    return min((distance for number, distance in curve if number <= queries), default=math.inf)
 
 
 def _middle(values: Sequence[float]) -> float:

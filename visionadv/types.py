@@ -31,3 +31,4 @@ class AttackRecord:
     l2: float
     linf: float
     curve: list[list[float]]  # [query, distance] of each success that was nearer than those before
+    unclipped_curve: list[list[float]]  # the same of what is clipped before it is shown; empty if that isn't followed

@@ -1,11 +1,13 @@
 """Who is attacked: anything that says a class, or a score for each, of images from 0 to 1.
 
-`classes` is the number of classes, None as long as it isn't known. `decide` says the class of each image (N, ...), and
+`classes` is the number of classes, None as long as it isn't known; `differentiable` says whether there are gradients,
+and `randomized` whether two answers about one image may differ. `decide` says the class of each image (N, ...), and
 where there are scores `logits` says these, (N, K).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ class ModuleVictim(nn.Module):
         randomized: whether two answers about one image may differ.
     """
 
+    differentiable = True
     mean: Tensor
     std: Tensor
 
@@ -66,6 +69,14 @@ class ModuleVictim(nn.Module):
         check_logits(logits, len(images), self.classes)
         return logits.argmax(1)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights, and of what is done to images."""
+        digest = hashlib.sha256(f"{type(self.model).__name__} {self.size}".encode())
+        for name, values in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
 
 class PredictVictim:
     """Any object with `predict`, and perhaps `predict_proba`, of rows of values: scikit-learn's, LightGBM's and others.
@@ -75,7 +86,7 @@ class PredictVictim:
         classes: K.
     """
 
-    randomized = False
+    differentiable = randomized = False
 
     def __init__(self, model: Any, classes: int) -> None:
         self.model, self.classes = model, classes
@@ -96,9 +107,20 @@ class PredictVictim:
         told = np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64)
         return torch.from_numpy(told).clamp(min=1e-12).log().to(images)
 
+    def to(self, device: Any) -> PredictVictim:
+        """Itself: such models have no device."""
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the model as text: all that it knows, if it tells that, or how it was made."""
+        tells = getattr(self.model, "model_to_string", self.model.__repr__)
+        return hashlib.sha256(tells().encode()).hexdigest()
+
 
 class CallableVictim:
     """A function from images (N, ...) to classes (N,): a remote service, for one."""
+
+    differentiable = False
 
     def __init__(self, function: Callable[[Tensor], Tensor], classes: int | None = None, *, randomized: bool = False):
         self.function, self.classes, self.randomized = function, classes, randomized

@@ -52,14 +52,6 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ["t a (measured): one", "t b: two"]
 
 
-def test_a_row_without_its_package_is_left_out(tables, tmp_path, monkeypatch, capsys):
-    rows = (Row("one", "a", "--max_samples 0", needs="no_such_package"),)
-    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "", rows, ("success",)),))
-    assert run(monkeypatch, "--output_dir", str(tmp_path / "runs")) == 0
-    assert capsys.readouterr().err == "t, one: left out, as no_such_package is not installed\n"
-    assert not (tmp_path / "runs").exists()
-
-
 def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypatch):
     failing = Table("package", "t", "--max_samples 0", (Row("one", "a", ""),), ("success",))
     monkeypatch.setattr(build_tables, "TABLES", (failing,))

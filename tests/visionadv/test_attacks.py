@@ -10,23 +10,31 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.noise import example_seeds
-from visionadv.oracles import DecisionOracle, ScoreOracle
+from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 QUICK = {
+    "apgd": {"steps": 50},
+    "autoattack": {"steps": 20, "queries": 200},
     "ddn": {"steps": 100},
     "carlini_wagner_l2": {"binary_steps": 6, "steps": 200},
     "ead": {"binary_steps": 6, "steps": 150},
     "jsma": {"gamma": 1.0},
     "zoo": {"binary_steps": 4, "steps": 150},
     "local_search": {"d": 1},
+    "carlini_wagner_linf": {"steps": 30, "constant": 0.5, "largest_constant": 4.0, "decrease": 0.97},
+    "fab": {"steps": 30},
+    "square": {"steps": 500},
     "opt": {"directions": 5},
     "svm_opt": {"directions": 20, "updates": 100},
     "zo_sign_sgd": {"directions": 40, "single_query": True},
     "hop_skip_jump": {"vectors": 20},
 }
+GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
+LOOKING = [name for name in ATTACKS if attack_named(name).oracle is not DecisionOracle and name not in GREEDY]
+WITH_TARGETS = [name for name in LOOKING if getattr(attack_named(name), "targeted", True) and name != "least_likely"]
 FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
-GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
 BY_DECISIONS = [name for name in ATTACKS if attack_named(name).oracle is DecisionOracle]
 ENOUGH = {("opt", "l2"): 4500, ("opt", "linf"): 7000, ("sign_opt", "linf"): 4500}  # queries among 16 pixels; else 2500
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
@@ -92,9 +100,11 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
         steps = {"beta": 1e-2}
     oracle = run(name, norm, victim, images, **steps)
     assert len(images) == 6 and (oracle.distance >= nearest * (1 - 1e-9)).all(), "nothing is nearer than the nearest"
+    ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
     if name in BY_DECISIONS:  # it may end at the boundary of the class that it began in
-        ended = distances.gather(1, oracle.decisions[:, None])[:, 0]
         assert (oracle.distance <= 1.15 * ended).all() and (oracle.distance / nearest).median() <= 1.15
+    elif name == "carlini_wagner_linf":  # so may this, for it never leaves what it has reached
+        assert (oracle.distance <= 1.05 * ended).all() and (oracle.distance / nearest).median() <= 1.05
     elif name == "fgsm":  # in steps; and of three classes the gradient is not quite that of the nearest
         step = {"linf": 1.0, "l2": 4.0, "l1": 16.0}[norm] / 1000
         assert (oracle.distance <= (1.0 if classes == 2 else 1.25) * nearest + step).all()
@@ -114,12 +124,15 @@ def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     victim, images = linear(classes=2, seed=7, apart=0.4), images_near_the_middle(8)
     eps = float(boundaries(victim, images, norm).min()) * 0.8  # nothing succeeds, so that all steps are taken
     oracle = run(name, norm, victim, images, eps=eps, **({"steps": 200} if name == "pgd" else {}))
-    by_scores = attack_named(name).oracle is ScoreOracle  # by an estimate of the gradient
     assert not oracle.found.any()
     weight = victim.model[1].weight
     gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
     clean = oracle.goal.margin(oracle.clean, torch.arange(8))
-    assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=0.03 if by_scores else 1e-3)
+    if (name, norm) == ("square", "l2"):  # whose bumps have their own form, and span most of an image of 4 x 4
+        assert (oracle.margin - clean >= 0.6 * gain).all() and (oracle.margin - clean <= gain).all()
+    else:
+        estimated = name == "nes"
+        assert torch.allclose(oracle.margin - clean, gain.expand(8), rtol=0.03 if estimated else 1e-3)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -152,7 +165,7 @@ def test_a_target_is_reached_from_an_image_of_it(name, norm):
     goal = Goal(victim.model(images).argmax(1), torch.tensor([1, 2]))
     pool = torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     attack = attack_named(name, **QUICK.get(name, {}))
-    oracle = attack.oracle(victim, images, goal, norm=norm, budget=700, pool=pool)
+    oracle = attack.oracle(victim, images, goal, norm=norm, budget=700, pool=Pool.shared(pool, 2))
     carry_out(attack, oracle, example_seeds(0, range(2)))
     assert oracle.found.all() and torch.equal(victim.model(oracle.best).argmax(1), goal.targets)
     assert (oracle.distance < torch.stack([size(images - one, norm) for one in pool]).amin(0)).all(), (
@@ -162,8 +175,8 @@ def test_a_target_is_reached_from_an_image_of_it(name, norm):
         carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(2)))
 
 
-@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "carlini_wagner_l2", "ead", "ddn", "bg", "zoo", "nes"])
-def test_a_target_is_reached_by_gradients(name):
+@pytest.mark.parametrize("name", WITH_TARGETS)
+def test_a_target_is_reached_by_gradients_or_scores(name):
     victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
     labels = victim.model(images).argmax(1)
     targets, norm = (labels + torch.tensor([1, 2, 1, 2])) % 3, attack_named(name).norms[0]

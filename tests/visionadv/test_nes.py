@@ -14,6 +14,7 @@ from visionadv.goals import Goal
 from visionadv.losses import cross_entropy
 from visionadv.noise import example_seeds
 from visionadv.oracles import GradientOracle, ScoreOracle
+from visionadv.pool import Pool
 
 EVERYONE = torch.arange(4)
 POOL = torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -70,7 +71,8 @@ def test_partial_scores_are_all_that_it_goes_by(count):
     for victim in (plain, Counted(Shuffled(plain.model, count), classes=5)):
         goal = Goal(labels, (labels + torch.tensor([1, 2, 3, 1])) % 5)
         attack = attack_named("nes", sigma=1e-4)
-        oracle = attack.oracle(victim, images, goal, norm="linf", eps=0.2, top_k=count, pool=POOL)
+        pool = Pool.shared(POOL, len(images))
+        oracle = attack.oracle(victim, images, goal, norm="linf", eps=0.2, top_k=count, pool=pool)
         carry_out(attack, oracle, example_seeds(0, range(4)))
         runs.append(oracle)
     assert torch.equal(runs[0].best, runs[1].best) and torch.equal(runs[0].queries, runs[1].queries)
@@ -98,7 +100,8 @@ def test_a_budget_is_held_with_partial_scores_and_neither_batch_nor_budget_chang
     def carried(rows, budget):
         attack = attack_named("nes")
         goal = Goal(labels[rows], (labels[rows] + 1) % 5)
-        oracle = attack.oracle(victim, images[rows], goal, norm="l2", eps=0.2, top_k=2, pool=POOL, budget=budget)
+        limits = {"norm": "l2", "eps": 0.2, "budget": budget}
+        oracle = attack.oracle(victim, images[rows], goal, **limits, top_k=2, pool=Pool.shared(POOL, len(rows)))
         carry_out(attack, oracle, example_seeds(0, rows))
         return oracle
 

@@ -67,6 +67,28 @@ def test_the_nearest_success_is_kept_with_its_query():
     assert oracle.found.tolist() == [row in best for row in range(4)]
 
 
+def test_distances_before_clipping_are_followed_beside():
+    oracle = oracle_of(eps=None, unclipped=True)
+    oracle.begin()
+    generator = torch.Generator().manual_seed(1)
+    least, told = {}, {}
+    for _ in range(12):
+        rows = torch.arange(4)
+        images = torch.rand(4, *SHAPE, generator=generator, dtype=torch.float64) * 3 - 1
+        reached = oracle.reached(images, rows)
+        for row in rows[reached].tolist():
+            distance = float((images[row] - oracle.images[row]).norm())
+            if distance < least.get(row, 99.0):
+                least[row] = distance
+    for rows, numbers, distances in oracle.unclipped_curve:
+        for row, number, distance in zip(rows.tolist(), numbers.tolist(), distances.tolist(), strict=True):
+            assert number > told.get(row, (0, 0.0))[0]
+            told[row] = (number, pytest.approx(distance))
+    assert {row: distance for row, (_, distance) in told.items()} == least and len(least) > 1
+    assert all(oracle.distance[row] <= distance for row, distance in least.items()), "clipping only brings nearer"
+    assert not oracle_of().unclipped_curve
+
+
 def test_a_score_oracle_keeps_what_comes_nearest_until_something_succeeds():
     oracle = oracle_of(ScoreOracle)
     oracle.begin()

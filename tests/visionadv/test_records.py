@@ -14,6 +14,7 @@ from visionadv.attack import attack_batch
 from visionadv.attacks import attack_named, parse_options
 from visionadv.configs import BadInput
 from visionadv.goals import Goal, make_goal
+from visionadv.pool import TargetImages
 from visionadv.report import report
 from visionadv.summary import attack_measures, distance_at, median, median_curve
 
@@ -107,7 +108,7 @@ def test_measures_and_curves():
     found = attack_measures(records, "l2")
     assert found["success"] == [True] * 5 and found["robust"] == [False] * 5 and found["clean"] == [True] * 5
     assert found["median_distance"]["value"] == sorted(record["l2"] for record in records)[2]
-    assert distance_at(records[0], 0) == math.inf and distance_at(records[0], 400) == records[0]["l2"]
+    assert distance_at(records[0]["curve"], 0) == math.inf and distance_at(records[0]["curve"], 400) == records[0]["l2"]
     curve = median_curve(records, [1, 50, 400])
     assert curve[0] == math.inf and curve[1] >= curve[2] == found["median_distance"]["value"]
     failed = [record | {"success": False, "curve": []} for record in records]
@@ -132,3 +133,21 @@ def test_the_page_shows_images_and_curves_and_escapes_names():
     assert "5 of 5 images are pushed" in page
     empty = report([record | {"success": False, "curve": []} for record in records], {}, {}, norm="l2")
     assert "data:image" not in empty and "0 of 5" in empty and "<svg" not in empty
+
+
+def test_a_pool_holds_images_of_each_target():
+    class Data:
+        labels = torch.tensor([2, 0, 1, 2, 0, 2, 1])
+
+        def images(self, rows):
+            return torch.as_tensor(rows).double().view(-1, 1, 1, 1)
+
+    starts = TargetImages(Data(), most=3)
+    goal = Goal(torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1]))
+    pool = starts.of(goal)
+    assert len(pool) == 2, "as many as there are of each"
+    for number, expected in enumerate([[0, 1, 2], [3, 4, 6]]):
+        assert pool.take(torch.arange(3), number).flatten().tolist() == expected
+    assert starts.of(Goal(torch.tensor([0]), torch.tensor([2]))).take(torch.tensor([0]), 2).item() == 5
+    with pytest.raises(BadInput, match="no image of class 3 to start from"):
+        starts.of(Goal(torch.tensor([0]), torch.tensor([3])))

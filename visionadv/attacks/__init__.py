@@ -21,17 +21,22 @@ ATTACKS = {
     "bim": "Bim",
     "least_likely": "LeastLikely",
     "pgd": "Pgd",
+    "apgd": "Apgd",
+    "autoattack": "AutoAttack",
     # white box, the smallest distance
     "deepfool": "DeepFool",
     "carlini_wagner_l2": "CarliniWagnerL2",
+    "carlini_wagner_linf": "CarliniWagnerLinf",
     "ead": "Ead",
     "ddn": "Ddn",
+    "fab": "Fab",
     "bg": "Bg",
     "jsma": "Jsma",
     # scores
     "zoo": "Zoo",
     "nes": "Nes",
     "local_search": "LocalSearch",
+    "square": "Square",
     # decisions only
     "boundary": "Boundary",
     "opt": "Opt",

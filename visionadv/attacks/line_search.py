@@ -14,6 +14,7 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.noise import normal, uniform
 from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 STARTS = 100  # directions, or images of the target, that a search begins with
 START_TOLERANCE = 1e-5
@@ -93,7 +94,7 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
         if pool is None:
             way = normal(seeds[rows], number, shape, dtype=dtype)
         else:
-            way = pool[number] - oracle.images[rows]
+            way = pool.take(rows, number) - oracle.images[rows]
         some = reached_at(oracle, rows, way, torch.ones_like(best)).nonzero()[:, 0]
         if len(some) == 0:
             continue
@@ -135,7 +136,7 @@ def blended_start(
         if pool is None:
             begin = uniform(seeds[rows[some]], number, originals.shape[1:], dtype=originals.dtype)
         else:
-            begin = pool[number].expand_as(originals[some])
+            begin = pool.take(rows[some], number)
         reached = oracle.reached(begin, rows[some])
         some, way = some[reached], (begin - originals[some])[reached]
         found[some] += 1
@@ -149,7 +150,7 @@ def blended_start(
     return rows[got], images[got]
 
 
-def images_to_start_from(oracle: DecisionOracle) -> Tensor | None:
+def images_to_start_from(oracle: DecisionOracle) -> Pool | None:
     """The oracle's pool where there is a target, else none. Raises BadInput for a target without a pool."""
     if oracle.goal.targets is None:
         return None

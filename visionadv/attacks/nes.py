@@ -58,7 +58,7 @@ class Nes:
 
     oracle: ClassVar = ScoreOracle
     norms: ClassVar = ("linf", "l2")
-    eps: ClassVar = 0.05
+    eps: ClassVar = 0.3
     partial: ClassVar = True
 
     def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
@@ -124,9 +124,9 @@ class Nes:
         begun = oracle.images.clone()
         pending = oracle.left()
         started = torch.zeros_like(oracle.closed)
-        for image in oracle.pool[:STARTS]:
+        for number in range(min(STARTS, len(oracle.pool))):
             radii = oracle.distance.new_full((len(pending),), self.start * largest)
-            images = within(oracle, image.expand(len(pending), *image.shape), pending, radii)
+            images = within(oracle, oracle.pool.take(pending, number), pending, radii)
             seen = told_target(oracle, images, pending)
             begun[pending[seen]], started[pending[seen]] = images[seen], True
             pending = pending[~seen & oracle.open[pending]]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import evaluate
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -318,6 +319,23 @@ def test_similarity(encoder):
     assert found["similarity"] == pytest.approx(1.96 / 4)
     with pytest.raises(BadInput, match="nothing is no sentence encoder that can be loaded"):
         measure("similarity", **pairs, model_id="nothing")
+
+
+def test_similarity_of_word_vectors_is_that_of_their_means(tmp_path, monkeypatch):
+    """Words as they are written, else in lower case; those without a vector are passed over."""
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    file = tmp_path / "vectors.txt"
+    file.write_text("a 1 0 0\ndog 0 2 0\nDog 0 0 4\n. 1 1 0\n")
+    pairs = {
+        "predictions": ["A dog.", "a Dog", "unknown", "dog dog a"],
+        "references": ["a dog .", "dog", "a", "unknown a"],
+    }
+    found = measure("similarity", **pairs, model_id=str(file))
+    expected = [1, 0, 0, 1 / np.sqrt(17)]
+    assert found["similarities"] == pytest.approx(expected) and found["similarity"] == pytest.approx(np.mean(expected))
+    with pytest.raises(BadInput, match="can't be read as word vectors"):
+        file.write_text("a 1 0 0\ndog 0 2\n")
+        measure("similarity", **pairs, model_id=str(file))
 
 
 def test_similarity_without_its_library_names_the_command(monkeypatch):

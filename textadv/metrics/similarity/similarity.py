@@ -2,7 +2,8 @@
 embeddings.
 
 `model_id` is any model that sentence-transformers loads (Reimers and Gurevych, Sentence-BERT, EMNLP 2019), by Hub id
-or folder. `similarity` is the mean over sentences, -1 to 1, `similarities` are the figures of each sentence.
+or folder, or a text file of word vectors in GloVe's format, of which the mean is taken. `similarity` is the mean over
+sentences, -1 to 1, `similarities` are the figures of each sentence.
 """
 
 import datasets

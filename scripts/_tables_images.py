@@ -1,0 +1,149 @@
+"""The tables of visionadv/README.md; `reproduce_hard_label.py` measures them, from the training of the nets on."""
+
+from _tables import Row, Table
+
+RUNS = "runs/reproduce"
+DATA = {"mnist": "$TEXTADV_DATA/mnist", "cifar10": "$TEXTADV_DATA/cifar10", "higgs": "$TEXTADV_DATA/higgs"}
+MARKS = {"mnist": (4_000, 8_000, 14_000), "cifar10": (4_000, 8_000, 12_000)}  # queries of Table 2.2
+WITHIN = {"mnist": 1.5, "cifar10": 0.5}  # its eps
+TREES = {"mnist": (5_125, 11_858, 32_230), "higgs": (4_229, 11_139, 29_598)}  # queries of Table 2.1
+NAMES = {
+    "carlini_wagner_l2": "C&W (white box)",
+    "ddn": "DDN (white box)",
+    "boundary": "Boundary attack",
+    "opt": "OPT",
+    "sign_opt": "Sign-OPT",
+    "svm_opt": "SVM-OPT",
+    "zo_sign_sgd": "ZO-SignSGD",
+    "single_query": "ZO-SignSGD, single-query oracle",
+    "hop_skip_jump": "HopSkipJump",
+    "frugal_sign_opt": "frugal Sign-OPT (ours)",
+}
+OPTIONS = {"single_query": "--attack zo_sign_sgd --attack_options single_query=true"}
+PAPER = {
+    "mnist": {
+        "carlini_wagner_l2": "0.88",
+        "boundary": "4.24, 4.24, 2.13",
+        "opt": "3.65, 2.41, 1.76",
+        "sign_opt": "1.54, 1.18, 1.09",
+    },
+    "cifar10": {
+        "carlini_wagner_l2": "0.25",
+        "boundary": "3.12, 2.84, 0.78",
+        "opt": "0.77, 0.43, 0.33",
+        "sign_opt": "0.26, 0.16, 0.13",
+    },
+}
+TREES_PAPER = {"mnist": "0.6113, 0.5576, 0.5505", "higgs": "0.3458, 0.2179, 0.1704"}
+WHITE_BOX = ("carlini_wagner_l2", "ddn")
+DECISIONS = tuple(name for name in NAMES if name not in WHITE_BOX)
+TARGETED = ("opt", "sign_opt", "svm_opt", "hop_skip_jump")
+LINF = ("opt", "sign_opt", "hop_skip_jump")
+
+
+def attack_row(name: str, options: str = "", paper: str = "") -> Row:
+    """An attack with its paper's hyperparameters."""
+    words = [OPTIONS.get(name, f"--attack {name}"), options]
+    return Row(NAMES[name], name, " ".join(filter(None, words)), paper, "attack_images")
+
+
+def marks(data: str) -> str:
+    """A budget, and where the distance is told."""
+    return f"--budget {MARKS[data][-1]} --report_queries {' '.join(map(str, MARKS[data]))}"
+
+
+def columns(data: str, *kinds: str) -> tuple[str, ...]:
+    """Measures of each kind at each mark."""
+    return tuple(f"{kind}@{number}" for kind in kinds for number in MARKS[data])
+
+
+def untargeted(data: str) -> Table:
+    """Table 2.2 of Cheng's dissertation, and Figures 2.5 and 2.6."""
+    followed = f"{marks(data)} --report_distance {WITHIN[data]} --unclipped true"
+    return Table(
+        "visionadv",
+        f"{data}_l2",
+        f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100 --norm l2",
+        (
+            *(attack_row(name, paper=PAPER[data].get(name, "")) for name in WHITE_BOX),
+            *(attack_row(name, followed, PAPER[data].get(name, "")) for name in DECISIONS),
+        ),
+        ("median_distance", *columns(data, "median", "unclipped", "within"), "minutes"),
+        paper="median L2 at these queries",
+    )
+
+
+def further(data: str, name: str, options: str, attacks: tuple[str, ...]) -> Table:
+    """The same with a target (Figure 2.7), or in Linf."""
+    return Table(
+        "visionadv",
+        f"{data}_{name}",
+        f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100 {options}",
+        tuple(attack_row(one, marks(data)) for one in attacks),
+        ("median_distance", *columns(data, "median"), "minutes"),
+    )
+
+
+def trees(data: str) -> Table:
+    """Table 2.1: decision trees."""
+    numbers = " ".join(map(str, TREES[data]))
+    options = f"--budget {TREES[data][-1]} --report_queries {numbers} --unclipped true"
+    return Table(
+        "visionadv",
+        f"{data}_trees",
+        f"--model_name_or_path {RUNS}/victims/{data}-trees/model.txt --dataset_name {DATA[data]} --max_samples 100 "
+        f"--norm l2 {options}",
+        (attack_row("opt", paper=TREES_PAPER[data]), attack_row("sign_opt"), attack_row("hop_skip_jump")),
+        tuple(f"{kind}@{number}" for kind in ("median", "unclipped") for number in TREES[data]),
+        paper="L2 at these queries",
+    )
+
+
+NET = "--model cnn7_batch_norm --per_device_train_batch_size 128"
+TABLES = (
+    Table(
+        "visionadv",
+        "victims",
+        "",
+        (
+            Row(
+                "CNN, MNIST",
+                "mnist",
+                f"--dataset_name {DATA['mnist']} {NET} --shift 1 --num_train_epochs 10",
+                "99.5 %",
+                "train_classifier",
+            ),
+            Row(
+                "CNN, CIFAR-10",
+                "cifar10",
+                f"--dataset_name {DATA['cifar10']} {NET} --shift 4 --mirror true --num_train_epochs 30 "
+                "--weight_decay 0.05",
+                "82.5 %",
+                "train_classifier",
+            ),
+            Row(
+                "100 trees, MNIST",
+                "mnist-trees",
+                f"--dataset_name {DATA['mnist']} --num_leaves 100",
+                "98.09 %",
+                "train_trees",
+            ),
+            Row(
+                "255 trees, HIGGS",
+                "higgs-trees",
+                f"--dataset_name {DATA['higgs']} --num_trees 255 --num_leaves 500",
+                "",
+                "train_trees",
+            ),
+        ),
+        ("accuracy",),
+        paper="accuracy",
+    ),
+    untargeted("mnist"),
+    further("mnist", "targeted", "--norm l2 --goal random_target", TARGETED),
+    further("mnist", "linf", "--norm linf", LINF),
+    untargeted("cifar10"),
+    further("cifar10", "targeted", "--norm l2 --goal random_target", TARGETED),
+    trees("mnist"),
+    trees("higgs"),
+)

@@ -1,0 +1,270 @@
+"""How strong and how fast the image attacks are, beside the victim's own passes and beside peers, in one run.
+
+    python scripts/benchmark_images.py
+    python scripts/benchmark_images.py --model_name_or_path runs/mnist-cnn --dataset_name ylecun/mnist --eps 0.1
+
+Five parts, all or those that --parts names. `step`: a step of PGD over the victim's own forward and backward pass.
+`white_box`: PGD, Carlini and Wagner, DeepFool and DDN with the same numbers of steps as Foolbox's, torchattacks' and
+ART's. `autoattack`: the robust accuracy that torchattacks' AutoAttack leaves, and ours. `batch`: images per second of a
+decision attack on all at once, over one after the other. `decisions`: the median distance after so many queries of
+HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's; every image that the victim sees is counted, of peers too.
+
+Rightly classified images are attacked. What is found is judged by one rule: clipped, and shown to the victim again.
+Times are compared within a run only; what is compared takes turns. Peers that aren't installed are left out.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from _image_peers import PEERS, Nearest, Setting, installed, peer_attack, peer_decisions
+from _run import RunError, launch, writable_folder, write_json
+
+from visionadv.configs import BadInput, DataConfig, VictimConfig
+
+PARTS = ("step", "white_box", "autoattack", "batch", "decisions")
+
+
+@dataclass(frozen=True)
+class BenchmarkArguments:
+    """What is measured."""
+
+    parts: list[str] = field(default_factory=lambda: [*PARTS], metadata={"help": f"of {', '.join(PARTS)}"})
+    max_samples: int = field(default=100, metadata={"help": "images"})
+    eps: float = field(default=0.1, metadata={"help": "of PGD and AutoAttack, Linf"})
+    rounds: int = field(default=3, metadata={"help": "times that each time is taken"})
+    decision_samples: int = field(default=20, metadata={"help": "images of the parts batch and decisions"})
+    marks: list[int] = field(
+        default_factory=lambda: [500, 1000, 2000], metadata={"help": "queries at which decision attacks are compared"}
+    )
+    loop_samples: int = field(default=3, metadata={"help": "images that are attacked one after the other in batch"})
+    seed: int = field(default=0, metadata={"help": "seed of our attacks"})
+    output_dir: str | None = field(default=None, metadata={"help": "where results.json goes; default: nowhere"})
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.parts) - set(PARTS)):
+            raise RunError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
+        if min(self.max_samples, self.rounds, self.decision_samples, self.loop_samples, *self.marks) < 1:
+            raise RunError("numbers of samples, --rounds and --marks must be at least 1")
+        if not 0 < self.eps <= 1:
+            raise RunError(f"--eps must be above 0 and at most 1, not {self.eps}")
+
+
+def main(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig) -> None:
+    """Prints the figures, and writes them if there is a folder."""
+    import torch
+
+    folder = writable_folder(arguments.output_dir) if arguments.output_dir else None
+    victim, images, labels = load(arguments, named, source)
+    print(f"{len(images)} images, {torch.get_num_threads()} threads, peers: {', '.join(installed()) or 'none'}")
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        if part in arguments.parts:
+            found |= MEASURES[part](arguments, victim, images, labels)
+    if folder:
+        write_json(folder / "results.json", found)
+
+
+def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig) -> tuple[Any, Any, Any]:
+    """The victim, and images that it classifies rightly, with their labels."""
+    from visionadv.data import load_images
+    from visionadv.loading import load_victim
+
+    data = load_images(**source.options())
+    victim = load_victim(named.model_name_or_path, classes=len(data.classes))
+    ids = list(range(min(len(data), 2 * arguments.max_samples)))
+    images, labels = data.images(ids), data.labels[ids]
+    right = (victim.decide(images) == labels).nonzero()[: arguments.max_samples, 0]
+    return victim, images[right], labels[right]
+
+
+def ours(name: str, victim: Any, images: Any, labels: Any, arguments: BenchmarkArguments, **options: Any) -> Any:
+    """Our attack's oracle, after it."""
+    from visionadv.attack import carry_out
+    from visionadv.attacks import attack_named
+    from visionadv.goals import Goal
+    from visionadv.noise import example_seeds
+
+    limits = {name: options.pop(name) for name in ("norm", "eps", "budget") if name in options}
+    attack = attack_named(name, **options)
+    oracle = attack.oracle(victim, images, Goal(labels), **({"norm": attack.norms[0]} | limits))
+    carry_out(attack, oracle, example_seeds(arguments.seed, range(len(images))))
+    return oracle
+
+
+def timed(calls: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, Any], dict[str, float]]:
+    """What calls return the last time, and their median seconds; they take turns."""
+    results, seconds = {}, {name: list[float]() for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            results[name] = call()
+            seconds[name].append(time.perf_counter() - begin)
+    return results, {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def measure_step(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
+    """A step of PGD on images that withstand it, over the forward and the backward pass that it needs."""
+    import torch
+
+    steps, tiny = 20, 1e-6
+
+    def passes() -> None:
+        for _ in range(steps):
+            some = images.clone().requires_grad_()
+            loss = torch.nn.functional.cross_entropy(victim.logits(some), labels, reduction="sum")
+            torch.autograd.grad(loss, some)
+
+    def attack() -> None:
+        ours("pgd", victim, images, labels, arguments, eps=tiny, steps=steps - 2)  # it looks at the start and the end
+
+    passes()
+    _, seconds = timed({"passes": passes, "pgd": attack}, max(arguments.rounds, 5))
+    ratio = seconds["pgd"] / seconds["passes"]
+    print(f"step: PGD takes {ratio:.3f} of the victim's own forward and backward passes")
+    return {"step_ratio": ratio}
+
+
+def measure_white_box(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
+    """Strength and time of each attack and of each peer's."""
+    setting = Setting(arguments.eps)
+    options = {
+        "pgd": {"eps": setting.eps, "steps": setting.steps},
+        "carlini_wagner_l2": {
+            "binary_steps": setting.binary_steps,
+            "steps": setting.adam_steps,
+            "constant": setting.constant,
+        },
+        "deepfool": {"steps": setting.deepfool_steps},
+        "ddn": {"steps": setting.ddn_steps},
+    }
+    found = {}
+    for name, given in options.items():
+        calls: dict[str, Callable[[], Any]] = {
+            "ours": lambda name=name, given=given: ours(name, victim, images, labels, arguments, **given).best
+        }
+        for peer in installed():
+            call = peer_attack(peer, name, victim, tuple(images.shape[1:]), setting)
+            if call is not None:
+                calls[peer] = partial(call, images, labels)
+        results, seconds = timed(calls, arguments.rounds)
+        for who, adversarial in results.items():
+            judged = strength(victim, images, labels, adversarial, setting.eps if name == "pgd" else None)
+            judged["seconds"] = seconds[who]
+            judged["times_ours"] = seconds[who] / seconds["ours"]
+            found |= {f"{name}.{who}.{measure}": value for measure, value in judged.items()}
+            told = " ".join(f"{measure} {show(value)}" for measure, value in judged.items())
+            print(f"white_box: {name} {PEERS.get(who, who)}: {told}")
+    return found
+
+
+def strength(victim: Any, images: Any, labels: Any, adversarial: Any, eps: float | None) -> dict[str, Any]:
+    """Success within eps (Linf), or the median L2 distance, of what an attack returns."""
+    import math
+
+    from _estimates import estimate
+
+    from visionadv.distances import size
+    from visionadv.summary import median
+
+    adversarial = adversarial.clamp(0, 1)
+    wrong = victim.decide(adversarial) != labels
+    delta = adversarial - images
+    if eps is not None:
+        return {"success": estimate((wrong & (size(delta, "linf") <= eps + 1e-6)).tolist())}
+    pairs = zip(size(delta, "l2").tolist(), wrong.tolist(), strict=True)
+    return {"median_l2": median([distance if good else math.inf for distance, good in pairs])}
+
+
+def show(value: Any) -> str:
+    """A number, or an estimate with its interval."""
+    if not isinstance(value, dict):
+        return f"{value:.3g}"
+    return "{} [{}, {}]".format(*("-" if value[k] is None else f"{value[k]:.4g}" for k in ("value", "low", "high")))
+
+
+def measure_autoattack(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
+    """Robust accuracy under AutoAttack, ours and torchattacks'."""
+    setting = Setting(arguments.eps)
+    calls = {"ours": lambda: ours("autoattack", victim, images, labels, arguments, eps=setting.eps).best}
+    if "torchattacks" in installed():
+        call = peer_attack("torchattacks", "autoattack", victim, tuple(images.shape[1:]), setting)
+        calls["torchattacks"] = lambda: call(images, labels) if call else images
+    results, seconds = timed(calls, 1)
+    found = {}
+    for who, adversarial in results.items():
+        judged = strength(victim, images, labels, adversarial, setting.eps)["success"]
+        found |= {f"autoattack.{who}.success": judged, f"autoattack.{who}.seconds": seconds[who]}
+        print(f"autoattack: {PEERS.get(who, who)}: success {show(judged)}, {seconds[who]:.1f} s")
+    return found
+
+
+def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
+    """Images per second of Sign-OPT, at once and one after the other."""
+    budget, loop = max(arguments.marks), arguments.loop_samples
+
+    def together() -> None:
+        ours("sign_opt", victim, images, labels, arguments, budget=budget)
+
+    def alone() -> None:
+        for row in range(min(loop, len(images))):
+            ours("sign_opt", victim, images[row : row + 1], labels[row : row + 1], arguments, budget=budget)
+
+    _, seconds = timed({"together": together, "alone": alone}, arguments.rounds)
+    rates = len(images) / seconds["together"], min(loop, len(images)) / seconds["alone"]
+    print(
+        f"batch: Sign-OPT with {budget} queries: {rates[0]:.3g} images a second, {rates[0] / rates[1]:.1f} times that"
+    )
+    print(f"       of one image after the other, {rates[1]:.3g}")
+    return {"batch.images_per_second": rates[0], "batch.times_one": rates[0] / rates[1]}
+
+
+def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
+    """The median L2 distance at each mark, of our attacks and of the peers'."""
+    import torch
+
+    from visionadv.summary import median
+
+    images, labels = images[: arguments.decision_samples], labels[: arguments.decision_samples]
+    marks, found = tuple(sorted(arguments.marks)), {}
+    for name, peer in (("hop_skip_jump", "foolbox"), ("sign_opt", "art")):
+        oracle = ours(name, victim, images, labels, arguments, norm="l2", budget=marks[-1])
+        reached = {"ours": reached_at(oracle, marks)}
+        if peer in installed():
+            torch.manual_seed(arguments.seed)
+            rows = []
+            for row in range(len(images)):
+                watched = Nearest(victim, images[row : row + 1], int(labels[row]), "l2", marks)
+                peer_decisions(name, watched, tuple(images.shape[1:]))
+                rows.append(watched.finish())
+            reached[peer] = [list(column) for column in zip(*rows, strict=True)]
+        for who, columns in reached.items():
+            judged = {mark: median(column) for mark, column in zip(marks, columns, strict=True)}
+            found |= {f"decisions.{name}.{who}@{mark}": value for mark, value in judged.items()}
+            told = ", ".join(f"{show(value)} at {mark}" for mark, value in judged.items())
+            print(f"decisions: {name} {PEERS.get(who, who)}: {told}")
+    return found
+
+
+def reached_at(oracle: Any, marks: tuple[int, ...]) -> list[list[float]]:
+    """For each mark the distance of each image's nearest success among so many queries."""
+    from visionadv.attack import by_row
+    from visionadv.summary import distance_at
+
+    curves = by_row(oracle.curve)
+    return [[distance_at(curves[row], mark) for row in range(len(oracle.images))] for mark in marks]
+
+
+MEASURES = {
+    "step": measure_step,
+    "white_box": measure_white_box,
+    "autoattack": measure_autoattack,
+    "batch": measure_batch,
+    "decisions": measure_decisions,
+}
+
+if __name__ == "__main__":
+    launch(main, BenchmarkArguments, VictimConfig, DataConfig, mistakes=(BadInput,), description=__doc__)

@@ -1,0 +1,160 @@
+"""Train an image classifier.
+
+The embedded CNN of scikit-learn's digits, offline, in seconds:
+
+    python scripts/train_classifier.py
+    cp runs/train_classifier/{README.md,config.json,model.safetensors} visionadv/embedded/digits/
+
+The CNN of the decision attacks for MNIST (images moved by up to a pixel are all that is added to natural training):
+
+    accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7_batch_norm --shift 1 \\
+        --per_device_train_batch_size 128 --num_train_epochs 10 --output_dir runs/mnist
+
+The same for CIFAR-10, on one GPU:
+
+    accelerate launch --mixed_precision bf16 scripts/train_classifier.py --dataset_name uoft-cs/cifar10 \\
+        --model cnn7_batch_norm --shift 4 --mirror true --per_device_train_batch_size 128 --num_train_epochs 30 \\
+        --weight_decay 0.05 --output_dir runs/cifar10
+
+--model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
+scored. The same command again goes on from the last checkpoint. The folder holds the net with its card, ready for
+`--model_name_or_path` elsewhere, results.json (accuracy), manifest.json and checkpoint-N/. --push_to_hub publishes it.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from _estimates import estimate, print_table
+from _run import launch, writable_folder, write_json
+from train_seq2seq import TrainArguments, begin, push
+
+from visionadv.configs import BadInput, DataConfig, TrainClassifierConfig
+
+
+def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig) -> None:
+    """Trains on a split, scores on one that it hasn't seen, and writes the model's folder."""
+    folder = writable_folder(arguments.output_dir)
+    train, test = load_splits(arguments, source, config)
+    accelerator = prepared(folder, arguments)
+    model = load_model(config, train)
+    fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
+    if config.model_name_or_path:
+        from visionadv.victims import ModuleVictim
+
+        fingerprint["model"] = ModuleVictim(model).fingerprint()
+        model.requires_grad_(True)  # a victim's weights have no gradients
+    machine = SimpleNamespace(
+        mixed_precision=accelerator.mixed_precision,
+        device=accelerator.device,
+        world_size=accelerator.num_processes,
+        process_index=accelerator.process_index,
+    )
+    if begin(folder, machine, [arguments, source, config], fingerprint):
+        accelerator.wait_for_everyone()  # all have looked before the first one goes on
+        model = fit(folder, accelerator, model, config, train, arguments.seed)
+        if accelerator.is_main_process:
+            from visionadv.training.trainer import right
+
+            save(folder, model, source, config, {"accuracy": estimate(right(model, test, accelerator.device))})
+    accelerator.end_training()
+    if accelerator.is_main_process:
+        print_table(json.loads((folder / "results.json").read_text()))
+        print(f"the model is in {folder}")
+        if arguments.push_to_hub:
+            print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+
+
+def load_splits(arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig) -> tuple[Any, Any]:
+    """What is learnt from and what is scored. Raises BadInput where they are the same, or differ in kind."""
+    from visionadv.data import load_images
+
+    if source.split == config.train_split:
+        raise BadInput(f"the split to score, {source.split!r}, is what is learnt from; give another --split")
+    train = load_images(**source.options(split=config.train_split, max_samples=arguments.max_samples))
+    test = load_images(**source.options(max_samples=config.max_eval_samples))
+    if (train.shape, train.classes) != (test.shape, test.classes):
+        raise BadInput(
+            f"{source.split} has images of {test.shape} and {len(test.classes)} classes, {config.train_split} of "
+            f"{train.shape} and {len(train.classes)}; give splits of one kind"
+        )
+    return train, test
+
+
+def prepared(folder: Path, arguments: TrainArguments) -> Any:
+    """What trains, with the trackers of --report_to, and seeded."""
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+    log_with = None if arguments.report_to == "none" else arguments.report_to
+    accelerator = Accelerator(log_with=log_with, project_dir=folder)
+    set_seed(arguments.seed)
+    if log_with:
+        accelerator.init_trackers(Path(sys.argv[0]).stem)
+    return accelerator
+
+
+def load_model(config: TrainClassifierConfig, train: Any) -> Any:
+    """A new net for images like these, or the one to go on with. Raises BadInput if it knows other classes."""
+    from visionadv.loading import load_classifier
+    from visionadv.models import model_named
+    from visionadv.training.trainer import channel_statistics
+
+    if config.model_name_or_path is None:
+        if len(train.shape) != 3:
+            raise BadInput("nets are for images, and these data are rows of numbers; LightGBM learns from such")
+        mean, std = channel_statistics(train)
+        return model_named(
+            config.model, shape=train.shape, classes=len(train.classes), mean=mean, std=std, labels=train.classes
+        )
+    model = load_classifier(config.model_name_or_path)
+    if (model.shape, model.classes) != (train.shape, len(train.classes)):
+        raise BadInput(
+            f"{config.model_name_or_path} takes images of {model.shape} and knows {model.classes} classes, and the "
+            f"data have {train.shape} and {len(train.classes)}; give a model of these data"
+        )
+    return model
+
+
+def fit(folder: Path, accelerator: Any, model: Any, config: TrainClassifierConfig, train: Any, seed: int) -> Any:
+    """The trained model, from the last checkpoint in `folder` on."""
+    from tqdm import tqdm
+
+    from visionadv.training.trainer import Training
+    from visionadv.training.vicinity import VICINITIES
+
+    training = Training(model, VICINITIES[config.method](), config, accelerator=accelerator, data=train, seed=seed)
+    with tqdm(total=training.steps, unit="step", disable=not accelerator.is_main_process) as bar:
+
+        def on_step(step: int, told: dict[str, float]) -> None:
+            bar.update(step - bar.n)
+            if told:
+                bar.set_postfix(told)
+                accelerator.log(told, step=step)
+
+        return training.run(folder, on_step)
+
+
+def save(
+    folder: Path, model: Any, source: DataConfig, config: TrainClassifierConfig, scores: dict[str, Any], **more: str
+) -> None:
+    """Model, card and scores; results.json comes last, and says that the training is finished.
+
+    `more` is for `model_card`.
+    """
+    from visionadv.card import model_card
+
+    name = source.dataset_name or "scikit-learn-digits"
+    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
+    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    told = {"method": config.method, "dataset": name, "split": source.split, "command": command} | more
+    (folder / "README.md").write_text(model_card(model, scores=scores, **told), encoding="utf-8")
+    model.cpu().save_pretrained(folder)
+    write_json(folder / "results.json", scores)
+
+
+if __name__ == "__main__":
+    launch(main, TrainArguments, DataConfig, TrainClassifierConfig, mistakes=(BadInput,), description=__doc__)

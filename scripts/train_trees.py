@@ -1,0 +1,69 @@
+"""Train gradient-boosted decision trees (LightGBM), a victim that has no gradients.
+
+Scikit-learn's digits, offline, in seconds; then the trees of Cheng's dissertation (2.5.0.5), on MNIST and on HIGGS:
+
+    python scripts/train_trees.py
+    python scripts/train_trees.py --dataset_name ylecun/mnist --num_leaves 100 --output_dir runs/mnist-trees
+    python scripts/train_trees.py --dataset_name FOLDER --num_trees 255 --num_leaves 500 --output_dir runs/higgs-trees
+
+The folder (--output_dir) holds model.txt, LightGBM's own format, which attack_images.py takes as --model_name_or_path,
+and results.json (accuracy on the test split). It needs LightGBM: pip install -e ".[trees]".
+"""
+
+import time
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+from _estimates import estimate, print_table
+from _run import RunError, launch, writable_folder, write_bytes, write_json
+
+from visionadv.configs import BadInput, DataConfig
+
+
+@dataclass(frozen=True)
+class TreesConfig:
+    """What is trained."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "folder; default: runs/train_trees"})
+    train_split: str = field(default="train", metadata={"help": "split that is learnt"})
+    num_trees: int = field(default=100, metadata={"help": "trees of each class"})
+    num_leaves: int = field(default=31, metadata={"help": "of a tree, at most"})
+    learning_rate: float = field(default=0.1, metadata={"help": "shrinkage of each tree"})
+    max_train_samples: int | None = field(default=None, metadata={"help": "learn the first so many; default: all"})
+    seed: int = field(default=0, metadata={"help": "seed of LightGBM"})
+
+    def __post_init__(self) -> None:
+        if self.num_trees < 1 or self.num_leaves < 2:
+            raise RunError("--num_trees must be at least 1, and --num_leaves at least 2")
+        if find_spec("lightgbm") is None:
+            raise RunError('trees need LightGBM: pip install -e ".[trees]"')
+
+
+def main(config: TreesConfig, source: DataConfig) -> None:
+    """Trains, and writes the folder."""
+    import lightgbm
+    import numpy as np
+
+    from visionadv.data import load_images
+
+    folder = writable_folder(config.output_dir)
+    train = load_images(**source.options() | {"split": config.train_split, "max_samples": config.max_train_samples})
+    test = load_images(**source.options())
+    count = len(train.classes)
+    options = {"objective": "binary"} if count == 2 else {"objective": "multiclass", "num_class": count}
+    options |= {"num_leaves": config.num_leaves, "learning_rate": config.learning_rate, "seed": config.seed}
+    options |= {"verbosity": -1, "deterministic": True, "force_row_wise": True}
+    begin = time.perf_counter()
+    rows = train.images(range(len(train))).flatten(1).numpy()
+    booster = lightgbm.train(options, lightgbm.Dataset(rows, train.labels.numpy()), config.num_trees)
+    write_bytes(folder / "model.txt", booster.model_to_string().encode())
+    told = np.asarray(booster.predict(test.images(range(len(test))).flatten(1).numpy()))
+    decided = told > 0.5 if count == 2 else told.argmax(1)
+    results = {"accuracy": estimate([bool(one) for one in decided == test.labels.numpy()])}
+    write_json(folder / "results.json", results | {"seconds": time.perf_counter() - begin})
+    print_table(results)
+    print(f"the model is {folder / 'model.txt'}")
+
+
+if __name__ == "__main__":
+    launch(main, TreesConfig, DataConfig, mistakes=(BadInput,), description=__doc__)

@@ -1,0 +1,135 @@
+"""scripts/attack_images.py on the embedded digits: run folders, resume, targets, transfer, trees, and mistakes."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from visionadv.attacks import ATTACKS, attack_named
+from visionadv.data import load_images
+from visionadv.loading import load_victim
+
+
+def records_of(folder):
+    rows = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_the_embedded_cnn_falls_and_the_images_are_there(tmp_path, run_here):
+    done = run_here("attack_images.py", "--max_samples", "40", "--per_device_batch_size", "16", "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    folder, rows = tmp_path / "run", records_of(tmp_path / "run")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["success"]["value"] >= 0.5 and results["confirmed"]["value"] == 1 and results["clean"]["n"] == 40
+    victim, data = load_victim(), load_images()
+    for row in rows:
+        file, place = row["adversarial"].split(":")
+        images = load_file(folder / file)
+        original, adversarial = images["original"][int(place)], images["adversarial"][int(place)]
+        assert (
+            torch.equal(original, data.images([row["example_id"]])[0])
+            and row["label"] == data.labels[row["example_id"]]
+        )
+        assert (victim.decide(adversarial[None])[0] != row["label"]) == row["success"]
+        assert float((adversarial - original).abs().max()) == pytest.approx(row["linf"]) and row["linf"] <= 0.3 + 1e-6
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png") == 3 * 40 and "pgd on the embedded CNN" in page
+
+
+@pytest.mark.parametrize("name", ["ddn", "square", "hop_skip_jump"])
+def test_an_attack_of_each_kind_resumes_whatever_the_batch(name, tmp_path, run_here):
+    if name not in ATTACKS:
+        pytest.skip(f"no {name} yet")
+    options = ["--attack", name, "--max_samples", "10", "--budget", "150", "--output_dir", "run"]
+    assert run_here("attack_images.py", *options, "--per_device_batch_size", "4").returncode == 0
+    rows = records_of(tmp_path / "run")
+    assert len(rows) == 10 and max(row["queries"] for row in rows) <= 150
+    lines = (tmp_path / "run" / "records.jsonl").read_text().splitlines()
+    (tmp_path / "run" / "records.jsonl").write_text("\n".join(lines[:6]) + '\n{"torn')
+    assert run_here("attack_images.py", *options, "--per_device_batch_size", "4").returncode == 0
+    assert records_of(tmp_path / "run") == rows
+
+
+def test_a_random_target_is_begun_at_images_of_it(tmp_path, run_here):
+    options = ["--attack", "sign_opt", "--goal", "random_target", "--max_samples", "6", "--budget", "600"]
+    done = run_here("attack_images.py", *options, "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    rows = records_of(tmp_path / "run")
+    assert all(row["success"] and row["adversarial_class"] == row["target"] != row["label"] for row in rows)
+    assert "robust" not in json.loads((tmp_path / "run" / "results.json").read_text())
+
+
+def test_a_surrogate_is_attacked_and_the_victim_sees_one_image(tmp_path, run_here):
+    options = ["--surrogate_name_or_path", str(load_path()), "--max_samples", "12", "--eps", "0.2"]
+    done = run_here("attack_images.py", *options, "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in records_of(tmp_path / "run") if not row["already"]]
+    assert {row["queries"] for row in rows} == {2} and sum(row["success"] for row in rows) >= 8, "a twin is the victim"
+    assert all(row["gradients"] == 0 for row in rows)
+
+
+def load_path():
+    from visionadv.loading import EMBEDDED
+
+    return EMBEDDED
+
+
+def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
+    pytest.importorskip("lightgbm", reason="needs LightGBM")
+    done = run_here("train_trees.py", "--num_trees", "10", "--num_leaves", "8", "--output_dir", "trees")
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads((tmp_path / "trees" / "results.json").read_text())["accuracy"]
+    assert accuracy["value"] > 0.8 and accuracy["n"] == len(load_images())
+    victim, data = load_victim(str(tmp_path / "trees" / "model.txt")), load_images()
+    images = data.images(range(len(data)))
+    assert float((victim.decide(images) == data.labels).double().mean()) == pytest.approx(accuracy["value"])
+    options = ["--model_name_or_path", str(tmp_path / "trees" / "model.txt"), "--max_samples", "8", "--budget", "400"]
+    done = run_here("attack_images.py", *options, "--attack", "opt", "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    for row in records_of(tmp_path / "run"):
+        file, place = row["adversarial"].split(":")
+        decided = victim.decide(load_file(tmp_path / "run" / file)["adversarial"][int(place)][None])
+        assert row["success"] and decided[0] != row["label"] and row["l2"] <= 4 and np.isfinite(row["l2"])
+    done = run_here("attack_images.py", *options, "--attack", "pgd", "--output_dir", "other")
+    assert done.returncode == 2 and "needs gradients, and this victim has none" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--attack", "pdg"], "there is no attack 'pdg'; there are fgsm"),
+        (["--attack", "pgd", "--attack_options", "step=3"], "pgd has no step; it has steps"),
+        (["--attack", "pgd", "--attack_options", "steps"], "--attack_options are name=value"),
+        (["--attack", "ddn", "--norm", "linf"], "ddn knows no distance linf; it knows l2"),
+        (["--attack", "pgd", "--norm", "l2"], "usual eps of 0.3 is for linf; give --eps for l2"),
+        (["--attack", "deepfool", "--goal", "random_target"], "deepfool knows no targets"),
+        (["--eps", "8"], "--eps 8.0 of linf is more than the whole range"),
+        (["--eps", "0"], "--eps must be above 0"),
+        (["--budget", "0"], "--budget 0 doesn't even show the unchanged image"),
+        (["--goal", "targeted"], "--goal targeted needs --target"),
+        (["--target", "3"], "--target is for --goal targeted"),
+        (["--goal", "targeted", "--target", "4", "--max_samples", "1"], "class 4, is the true label of all images"),
+        (["--goal", "targeted", "--target", "12"], "target 12 is none of the victim's 10 classes"),
+        (["--top_k", "3"], "pgd needs the scores of all classes"),
+        (["--split", "validation"], "no split 'validation'"),
+        (["--model_name_or_path", "./nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(options, told, tmp_path, run_here):
+    done = run_here("attack_images.py", *options, "--output_dir", "run")
+    assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "run" / "examples").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_succeeds_on_half_of_the_digits_by_default(name, tmp_path, run_here):
+    done = run_here("attack_images.py", "--attack", name, "--max_samples", "32", "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    rows = records_of(tmp_path / "run")
+    assert sum(row["success"] for row in rows) >= 16
+    limit = attack_named(name).eps or math.inf
+    assert all(row[attack_named(name).norms[0]] <= limit + 1e-6 for row in rows if row["success"])

@@ -1,0 +1,80 @@
+"""scripts/benchmark_images.py: its parts on a few digits, the account of a peer's queries, and mistakes."""
+
+import json
+
+import pytest
+import torch
+from _image_peers import Nearest
+
+from visionadv.data import load_images
+from visionadv.loading import load_victim
+
+TINY = "--max_samples 6 --rounds 1 --decision_samples 2 --loop_samples 1 --marks 60 150".split()
+
+
+def test_every_part_tells_its_figures(tmp_path, run_here):
+    done = run_here("benchmark_images.py", *TINY, "--parts", "step", "batch", "decisions", "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["step_ratio"] > 0 and found["batch.times_one"] > 0
+    near, far = (found[f"decisions.hop_skip_jump.ours@{mark}"]["value"] for mark in (150, 60))
+    assert 0 < near <= far
+    for part in ("step: ", "batch: ", "decisions: hop_skip_jump ours", "decisions: sign_opt ours"):
+        assert part in done.stdout
+
+
+def test_strength_is_judged_alike_for_everybody(tmp_path, run_here, monkeypatch):
+    """A peer that returns the images as they are has no success."""
+    import _image_peers
+
+    def peer_attack(peer, attack, victim, shape, setting):
+        return lambda images, labels: images if attack == "pgd" else torch.ones_like(images)
+
+    monkeypatch.setattr(_image_peers, "installed", lambda: ["foolbox"])
+    monkeypatch.setattr(_image_peers, "peer_attack", peer_attack)
+    options = ["--max_samples", "4", "--rounds", "1", "--parts", "white_box", "--eps", "0.3", "--output_dir", "run"]
+    monkeypatch.setattr(_image_peers, "Setting", lambda eps: _Small(eps))
+    done = run_here("benchmark_images.py", *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["pgd.ours.success"]["value"] > 0.5 and found["pgd.foolbox.success"]["value"] == 0
+    assert found["ddn.ours.median_l2"]["value"] < 2 and found["deepfool.foolbox.times_ours"] > 0
+
+
+class _Small:
+    steps, binary_steps, adam_steps, constant, deepfool_steps, ddn_steps, batch_size = 10, 2, 20, 1.0, 10, 20, 100
+
+    def __init__(self, eps):
+        self.eps = eps
+
+
+def test_a_peers_queries_are_the_rows_that_its_victim_sees():
+    """Against a loop over the same images; what comes after the last mark is refused."""
+    victim, data = load_victim(), load_images()
+    original, label = data.images([0]), int(data.labels[0])
+    watched = Nearest(victim, original, label, "l2", (5, 12, 20))
+    images = (original + torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(0)) / 2).split([3, 9, 1, 17])
+    seen, expected = [], {}
+    for part in images[:3]:
+        watched.logits(part)
+        for image in part.clamp(0, 1):
+            wrong = victim.decide(image[None])[0] != label
+            seen.append(float((image - original[0]).norm()) if wrong else float("inf"))
+            expected[len(seen)] = min(seen)
+    assert watched.queries == 13 and watched.finish() == pytest.approx([expected[5], expected[12], expected[13]])
+    watched.logits(images[3])
+    with pytest.raises(Nearest.Spent):
+        watched.logits(images[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--parts", "speed"], "there is no part speed; there are step"),
+        (["--rounds", "0"], "must be at least 1"),
+        (["--eps", "2"], "--eps must be above 0 and at most 1"),
+    ],
+)
+def test_mistakes_are_one_line(options, told, run_here):
+    done = run_here("benchmark_images.py", *options)
+    assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1]

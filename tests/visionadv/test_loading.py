@@ -1,0 +1,159 @@
+"""Victims by name, each against the model that it was made of; and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+from visionadv.configs import BadInput
+from visionadv.data import load_images
+from visionadv.loading import load_classifier, load_victim
+from visionadv.models import model_named
+
+
+def test_the_embedded_victim_knows_the_digits():
+    victim, data = load_victim(classes=10), load_images()
+    assert (victim.decide(data.images(0)) == data.labels).double().mean() > 0.97
+    assert not victim.model.training and not any(one.requires_grad for one in victim.parameters())
+    assert load_victim(randomized=True).randomized
+
+
+def test_a_folder_of_ours(tmp_path):
+    model = model_named("perceptron", shape=(1, 4, 4), classes=3, mean=[0.3], std=[0.5])
+    model.save_pretrained(tmp_path)
+    images = torch.rand(2, 1, 4, 4)
+    victim = load_victim(str(tmp_path))
+    assert torch.equal(victim.logits(images), model(images)) and victim.classes == 3
+    again = load_victim(str(tmp_path)).fingerprint()
+    assert victim.fingerprint() == again
+    with torch.no_grad():
+        victim.model.features[1].weight[0, 0] += 1
+    assert victim.fingerprint() != again
+    with pytest.raises(BadInput, match="knows 3 classes, and the data have 10"):
+        load_victim(str(tmp_path), classes=10)
+    with pytest.raises(BadInput, match=r"takes images of \(1, 4, 4\), not \(1, 8, 8\)"):
+        victim.logits(torch.rand(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize("rescale", [{}, {"do_rescale": False}])
+def test_a_model_of_transformers_with_its_processor(tmp_path, rescale):
+    torch.manual_seed(0)
+    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=3)
+    model = ResNetForImageClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    size = {"height": 32, "width": 32}
+    processor = ViTImageProcessor(size=size, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.4], **rescale)
+    processor.save_pretrained(tmp_path)
+    victim = load_victim(str(tmp_path), classes=3)
+    images = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2, 3, 32, 32), dtype=np.uint8))
+    pixels = processor(list(images), return_tensors="pt")["pixel_values"]
+    assert torch.allclose(victim.logits(images.float() / 255), model(pixels).logits, atol=1e-4)
+    larger = victim.logits(torch.rand(2, 3, 48, 40))
+    assert larger.shape == (2, 3), "resized inside"
+
+
+def test_a_model_of_torchvision(monkeypatch):
+    """Its weights would come from the network; here they are random."""
+    from torchvision import models
+
+    torch.manual_seed(0)
+    made = models.resnet18()
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", lambda *_, **__: made.state_dict())
+    victim = load_victim("torchvision:resnet18", classes=1000)
+    images = torch.rand(1, 3, 224, 224)
+    preset = models.ResNet18_Weights.DEFAULT.transforms()
+    normal = (images - torch.tensor(preset.mean).view(-1, 1, 1)) / torch.tensor(preset.std).view(-1, 1, 1)
+    assert torch.allclose(victim.logits(images), made.eval()(normal), atol=1e-4)
+
+    def unreachable(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", unreachable)
+    with pytest.raises(BadInput, match="resnet18 can't be had: no route; check the network"):
+        load_victim("torchvision:resnet18")
+    with pytest.raises(BadInput, match="torchvision has no model 'resnet1'"):
+        load_victim("torchvision:resnet1")
+    with pytest.raises(BadInput, match="is no image classifier"):
+        load_victim("torchvision:fcn_resnet50")
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_trees(tmp_path, classes):
+    lightgbm = pytest.importorskip("lightgbm")
+    rows = np.random.default_rng(0).random((60, 4))
+    labels = (rows[:, 0] * classes).astype(int)
+    quick = {"n_estimators": 3, "min_child_samples": 5, "verbose": -1, "n_jobs": 1}
+    model = lightgbm.LGBMClassifier(**quick).fit(rows, labels)
+    model.booster_.save_model(tmp_path / "trees.txt")
+    victim = load_victim(str(tmp_path / "trees.txt"), classes=classes)
+    images = torch.from_numpy(rows)
+    told = model.predict_proba(rows)
+    assert victim.decide(images).tolist() == told.argmax(1).tolist()
+    assert victim.logits(images).exp().numpy() == pytest.approx(told)
+    assert victim.to("cpu") is victim and victim.fingerprint() == load_victim(str(tmp_path / "trees.txt")).fingerprint()
+    (tmp_path / "trees.txt").write_text("tree\nobjective=regression\n")
+    with pytest.raises(BadInput, match="no classifier of LightGBM; its objective is regression"):
+        load_victim(str(tmp_path / "trees.txt"))
+
+
+def folder_with(folder, **config):
+    (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
+def test_what_is_no_victim(tmp_path):
+    with pytest.raises(BadInput, match=r"is no folder with a config\.json; give a folder of scripts/train_class"):
+        load_victim("./nowhere")
+    with pytest.raises(BadInput, match=r"the Hub gives us no config\.json of that name"):
+        load_victim("nobody/nothing-of-this-name")
+    with pytest.raises(BadInput, match="is no file; LightGBM writes one"):
+        load_victim("./nowhere.txt")
+    with pytest.raises(BadInput, match=r"config\.json of no image classifier"):
+        load_victim(folder_with(tmp_path, name="x"))
+    with pytest.raises(BadInput, match="none of our nets"):
+        load_victim(folder_with(tmp_path, architecture="lenet"))
+    with pytest.raises(BadInput, match="none of our nets"):
+        load_classifier(folder_with(tmp_path, model_type="bert"))
+    with pytest.raises(BadInput, match="is no image classifier that can be loaded safely"):
+        load_victim(folder_with(tmp_path, model_type="bart"))
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(BadInput, match="is no JSON"):
+        load_victim(str(tmp_path))
+
+
+class Bomb:
+    """Unpickled, it would fail the test."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was read",)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    ResNetConfig(num_labels=2).save_pretrained(tmp_path)
+    ViTImageProcessor().save_pretrained(tmp_path)
+    torch.save({"x": Bomb()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(BadInput, match="can be loaded safely"):
+        load_victim(str(tmp_path))
+    folder_with(tmp_path, architecture="perceptron", shape=[1, 4, 4])
+    with pytest.raises(BadInput, match="can't be loaded"):
+        load_victim(str(tmp_path))
+
+
+def test_weights_of_another_net_are_refused(tmp_path):
+    model_named("perceptron", shape=(1, 4, 4), hidden=[8]).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    folder_with(tmp_path, **config | {"hidden": [9]})
+    with pytest.raises(BadInput, match="can't be loaded"):
+        load_victim(str(tmp_path))
+    folder_with(tmp_path, **config | {"hidden": [8, 8]})
+    with pytest.raises(BadInput, match="can't be loaded"):
+        load_victim(str(tmp_path))
+
+
+def test_remote_code_is_not_run(tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('remote code ran')")
+    config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForImageClassification": "evil.M"}}
+    with pytest.raises(BadInput, match="can be loaded safely"):
+        load_victim(folder_with(tmp_path, **config))

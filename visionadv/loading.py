@@ -1,0 +1,202 @@
+"""Victims by name: ours, transformers', torchvision's, LightGBM's. Weights are safetensors; nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visionadv.configs import BadInput
+from visionadv.models import MODELS, model_class
+from visionadv.victims import ModuleVictim, PredictVictim
+
+EMBEDDED = str(Path(__file__).parent / "embedded" / "digits")  # a CNN of scikit-learn's digits, by train_classifier.py
+TORCHVISION = "torchvision:"
+SORTS = (
+    "a folder of scripts/train_classifier.py, a Hub id of an image classifier, torchvision:NAME, or a LightGBM model's "
+    ".txt file"
+)
+
+
+def load_victim(
+    name_or_path: str | None = None, *, classes: int | None = None, randomized: bool = False
+) -> ModuleVictim | PredictVictim:
+    """A victim that takes images in [0, 1].
+
+    Args:
+        name_or_path: a folder or Hub id of ours or of any `AutoModelForImageClassification`, whose processor's
+            normalisation and size are folded in; "torchvision:" and a name of torchvision's, with its default weights;
+            a LightGBM model as text. None for the CNN of the package, of scikit-learn's digits.
+        classes: as many as the victim must know, if that matters.
+        randomized: whether two answers about one image may differ.
+
+    Raises:
+        BadInput: nothing there, no network, something else, or another number of classes.
+    """
+    name = name_or_path or EMBEDDED
+    if name.startswith(TORCHVISION):
+        victim: Any = _torchvision(name.removeprefix(TORCHVISION))
+    elif Path(name).suffix == ".txt":
+        victim = _lightgbm(Path(name).expanduser())
+    elif "architecture" in (config := _config(name)):
+        victim = ModuleVictim(model := load_classifier(name), classes=model.classes)
+    elif "model_type" in config:
+        victim = _transformers(name)
+    else:
+        raise BadInput(f"{name} has a config.json of no image classifier; give {SORTS}")
+    if classes is not None and victim.classes != classes:
+        raise BadInput(
+            f"{name} knows {victim.classes} classes, and the data have {classes}; give a model of these data"
+        )
+    victim.randomized = randomized
+    return victim
+
+
+def load_classifier(name: str) -> Any:
+    """A `Classifier` of ours by folder or Hub id.
+
+    Raises:
+        BadInput: nothing there, no network, or another model.
+    """
+    config = _config(name)
+    if config.get("architecture") not in MODELS:
+        raise BadInput(f"{name} is none of our nets; give a folder of scripts/train_classifier.py, or its Hub id")
+    try:
+        return model_class(config["architecture"]).from_pretrained(name)
+    except BadInput:
+        raise
+    except Exception as error:  # safetensors has an exception of its own, a folder that was tampered with any
+        raise BadInput(f"{name} can't be loaded: {_told(error)}") from error
+
+
+def _config(name: str) -> dict[str, Any]:
+    """config.json of a folder, or of a Hub id."""
+    from huggingface_hub import hf_hub_download
+
+    path = Path(name).expanduser()
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if path.exists() or looks_local:
+        if not (path / "config.json").is_file():
+            raise BadInput(f"{name} is no folder with a config.json; give {SORTS}")
+        file = path / "config.json"
+    else:
+        try:
+            file = Path(hf_hub_download(name, "config.json"))
+        except (OSError, ValueError) as error:
+            raise BadInput(
+                f"{name} is no local folder, and the Hub gives us no config.json of that name; check it, or the network"
+            ) from error
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"the config.json of {name} is no JSON") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _transformers(name: str) -> ModuleVictim:
+    """Any image classifier of transformers, and what its processor does to images."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    safe = {"trust_remote_code": False}
+    try:
+        model = AutoModelForImageClassification.from_pretrained(name, dtype=torch.float32, use_safetensors=True, **safe)
+        processor = AutoImageProcessor.from_pretrained(name, **safe)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{name} is no image classifier that can be loaded safely: {_told(error)}") from error
+    full = 255 * processor.rescale_factor if processor.do_rescale else 255.0  # what an image's 1 becomes
+    channels = int(getattr(model.config, "num_channels", 3))
+    mean, std = [0.0] * channels, [1.0] * channels
+    if processor.do_normalize:
+        mean, std = list(processor.image_mean), list(processor.image_std)
+    return ModuleVictim(
+        model,
+        mean=[one / full for one in mean],
+        std=[one / full for one in std],
+        size=_size(processor),
+        classes=model.config.num_labels,
+    )
+
+
+def _size(processor: Any) -> tuple[int, int] | None:
+    """(H, W) of what a processor makes of an image, None where it leaves the size as it is."""
+    size: Any = None
+    if getattr(processor, "do_center_crop", False):
+        size = processor.crop_size
+    elif getattr(processor, "do_resize", False):
+        size = processor.size
+    if size is None:
+        return None
+    side = size.get("shortest_edge")
+    return (size["height"], size["width"]) if side is None else (side, side)
+
+
+def _torchvision(name: str) -> ModuleVictim:
+    """A classifier of torchvision with the weights that it calls the default, and their normalisation and size."""
+    from torchvision import models
+
+    try:
+        weights: Any = models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
+    except ValueError as error:
+        raise BadInput(
+            f"torchvision has no model {name!r}; `torchvision.models.list_models()` tells what it has"
+        ) from error
+    if "categories" not in weights.meta or not hasattr(weights.transforms(), "crop_size"):
+        raise BadInput(f"torchvision's {name} is no image classifier; resnet50 is one")
+    try:
+        model = models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:
+        raise BadInput(
+            f"the weights of torchvision's {name} can't be had: {_told(error)}; check the network"
+        ) from error
+    preset, [side] = weights.transforms(), weights.transforms().crop_size
+    return ModuleVictim(
+        model, mean=preset.mean, std=preset.std, size=(side, side), classes=len(weights.meta["categories"])
+    )
+
+
+class Trees:
+    """A LightGBM model as `PredictVictim` takes it."""
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """(N,) classes."""
+        return self.predict_proba(rows).argmax(1)
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        """(N, K) probabilities."""
+        told = np.asarray(self.booster.predict(rows))
+        return np.stack([1 - told, told], axis=1) if told.ndim == 1 else told
+
+    def model_to_string(self) -> str:
+        """All that it knows."""
+        return self.booster.model_to_string()
+
+
+def _lightgbm(path: Path) -> PredictVictim:
+    if not path.is_file():
+        raise BadInput(f"{path} is no file; LightGBM writes one with `booster.save_model`")
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise BadInput(f"{path} looks like a LightGBM model; pip install lightgbm to load it") from error
+    objective = re.search(r"^objective=(\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    if objective is None or objective[1] not in ("binary", "multiclass", "multiclassova"):
+        raise BadInput(
+            f"{path} is no classifier of LightGBM; its objective is {objective[1] if objective else 'unknown'}"
+        )
+    try:
+        booster = lightgbm.Booster(model_file=str(path))
+    except lightgbm.basic.LightGBMError as error:
+        raise BadInput(f"{path} is no model that LightGBM can read: {_told(error)}") from error
+    return PredictVictim(Trees(booster), max(2, booster.num_model_per_iteration()))
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, in one short line."""
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,1 @@
+"""Training of classifiers: a method is a vicinity of the data, and one trainer trains them all."""

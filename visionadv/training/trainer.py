@@ -1,0 +1,199 @@
+"""One trainer for all methods: batches in an order of the seed's, steps, checkpoints that are gone on from.
+
+It uses Accelerate directly. transformers' Trainer reads examples one by one and does more in a step than a small CNN
+needs; README.md tells what that costs. The images lie in memory as bytes, and a batch is cut out of them at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionadv.configs import TrainClassifierConfig
+from visionadv.data import Images
+from visionadv.noise import example_seeds
+from visionadv.training.augmentation import mirrored, shifted
+from visionadv.training.vicinity import Batch, Vicinity
+
+SCORED_AT_ONCE = 512  # images
+STATE = "state.json"  # written last: without it a checkpoint isn't whole
+
+
+class Training:
+    """A training in progress.
+
+    Args:
+        model: takes images in [0, 1], (B, C, H, W), and says logits.
+        vicinity: the method.
+        accelerator: it has device, precision and processes.
+        data: what is learnt from.
+        seed: of the order of the images and of all `noise`; dropout takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        vicinity: Vicinity,
+        config: TrainClassifierConfig,
+        *,
+        accelerator: Any,
+        data: Images,
+        seed: int,
+    ) -> None:
+        self.config, self.accelerator, self.seed, self.step = config, accelerator, seed, 0
+        self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config))
+        self.vicinity = vicinity.to(accelerator.device)
+        accelerator.register_for_checkpointing(self.vicinity)
+        self.values = data.values.to(accelerator.device)
+        self.labels, self.full = data.labels.to(accelerator.device), data.full
+        self.seeds = example_seeds(seed, range(len(data))).to(accelerator.device)
+        self.dtype = next(model.parameters()).dtype
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training."""
+        if self.config.max_steps > 0:
+            return self.config.max_steps
+        return math.ceil(self.config.num_train_epochs * len(self.labels) / self._batch) * self.vicinity.repeats
+
+    @property
+    def _batch(self) -> int:
+        return self.config.per_device_train_batch_size * self.accelerator.num_processes
+
+    def run(
+        self, folder: Path | None, on_step: Callable[[int, dict[str, float]], None] = lambda step, told: None
+    ) -> Any:
+        """The model after all steps, from the last checkpoint in `folder` on; None keeps no checkpoints.
+
+        Args:
+            on_step: told the number of every step, and where it is due the loss and the learning rate.
+        """
+        if folder is not None:
+            self._load(folder)
+        self.model.train()
+        while self.step < self.steps:
+            told = self._step()
+            on_step(self.step, told)
+            if folder is not None and (self.step % self.config.save_steps == 0 or self.step == self.steps):
+                self._save(folder)
+        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+
+    def batch(self, step: int) -> Batch:
+        """This process's share of the images of a step.
+
+        Each epoch has all images, in an order of its own. A batch may hold the end of one and the start of the next,
+        and so the same image twice.
+        """
+        number, repeat = divmod(step, self.vicinity.repeats)
+        share = self.config.per_device_train_batch_size
+        first = number * self._batch + self.accelerator.process_index * share
+        count, rows = len(self.labels), []
+        while share:
+            epoch, place = divmod(first, count)
+            rows.append(_order(self.seed, epoch, count)[place : place + share])
+            first, share = first + len(rows[-1]), share - len(rows[-1])
+        rows = torch.cat(rows).to(self.values.device)
+        images, seeds = self.values[rows].to(self.dtype) / self.full, self.seeds[rows]
+        images = shifted(images, seeds, number, self.config.shift)
+        if self.config.mirror:
+            images = mirrored(images, seeds, number)
+        return Batch(images, self.labels[rows], rows, seeds, step, repeat)
+
+    def _step(self) -> dict[str, float]:
+        batch, rate = self.batch(self.step), self.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self.accelerator.autocast():
+            loss = self.vicinity.loss(self.model, batch)
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.vicinity.after(self.model, batch)
+        self.optimizer.zero_grad()
+        self.vicinity.zero_grad()
+        self.step += 1
+        if self.step % self.config.logging_steps and self.step < self.steps:
+            return {}
+        return {"loss": float(loss.detach()), "learning_rate": rate}
+
+    def rate(self, step: int) -> float:
+        """The learning rate: it rises to its highest in `warmup_steps`, and then falls to 0 if it is to."""
+        if step < self.config.warmup_steps:
+            return self.config.learning_rate * (step + 1) / self.config.warmup_steps
+        gone = (step - self.config.warmup_steps) / max(1, self.steps - self.config.warmup_steps)
+        left = {"constant": 1.0, "linear": 1 - gone, "cosine": (1 + math.cos(math.pi * gone)) / 2}
+        return self.config.learning_rate * left[self.config.lr_scheduler_type]
+
+    def _save(self, folder: Path) -> None:
+        """A checkpoint of everything, whole or not at all; the one before goes."""
+        part, name = folder / "checkpoint.part", f"checkpoint-{self.step}"
+        if self.accelerator.is_main_process and part.exists():
+            shutil.rmtree(part)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(part))
+        self.accelerator.wait_for_everyone()  # every process has put its own state there
+        if self.accelerator.is_main_process:
+            (part / STATE).write_text(json.dumps({"step": self.step}))
+            shutil.rmtree(folder / name, ignore_errors=True)
+            part.rename(folder / name)
+            for old in folder.glob("checkpoint-*"):
+                if old.name != name:
+                    shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+
+    def _load(self, folder: Path) -> None:
+        """Goes back to the newest checkpoint, if there is one."""
+        found = sorted(folder.glob(f"checkpoint-*/{STATE}"), key=lambda path: int(path.parent.name.split("-")[1]))
+        if found:
+            self.accelerator.load_state(str(found[-1].parent))
+            self.step = json.loads(found[-1].read_text())["step"]
+
+
+def channel_statistics(data: Images) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of images in [0, 1], to four places."""
+    count = len(data) * math.prod(data.shape[1:])
+    total = square = torch.zeros(data.shape[0], dtype=torch.float64)
+    for part in data.values.split(SCORED_AT_ONCE):
+        values = part.double() / data.full
+        total, square = total + values.sum((0, 2, 3)), square + (values**2).sum((0, 2, 3))
+    mean = total / count
+    std = (square / count - mean**2).sqrt().clamp(min=1e-3)
+    return [round(one, 4) for one in mean.tolist()], [round(one, 4) for one in std.tolist()]
+
+
+@torch.no_grad()
+def right(model: Any, data: Images, device: Any) -> list[bool]:
+    """Whether each image is given its class."""
+    found = []
+    for start in range(0, len(data), SCORED_AT_ONCE):
+        images: Tensor = data.images(start, start + SCORED_AT_ONCE).to(device)
+        found += (model(images).argmax(1).cpu() == data.labels[start : start + SCORED_AT_ONCE]).tolist()
+    return found
+
+
+def _optimizer(model: Any, config: TrainClassifierConfig) -> torch.optim.Optimizer:
+    """Weights decay, but for biases and those of normalisation."""
+    matrices = [one for one in model.parameters() if one.ndim > 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": [one for one in model.parameters() if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+@lru_cache(4)
+def _order(seed: int, epoch: int, count: int) -> Tensor:
+    """(count,) a shuffled order of so many images."""
+    order = list(range(count))
+    random.Random(f"images:{seed}:{epoch}").shuffle(order)
+    return torch.tensor(order)
