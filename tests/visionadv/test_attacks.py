@@ -36,7 +36,7 @@ WITH_TARGETS = [name for name in LOOKING if getattr(attack_named(name), "targete
 FIXED = [name for name in ATTACKS if attack_named(name).eps is not None]
 NEAREST = [name for name in ATTACKS if attack_named(name).eps is None]
 BY_DECISIONS = [name for name in ATTACKS if attack_named(name).oracle is DecisionOracle]
-ENOUGH = {("opt", "l2"): 4500, ("opt", "linf"): 7000, ("sign_opt", "linf"): 3500}  # queries among 16 pixels; else 2500
+ENOUGH = {("opt", "l2"): 4500, ("opt", "linf"): 7000, ("sign_opt", "linf"): 4500}  # queries among 16 pixels; else 2500
 CASES = [(name, norm) for name in ATTACKS for norm in attack_named(name).norms]
 
 
