@@ -35,12 +35,12 @@ class TreesConfig:
     def __post_init__(self) -> None:
         if self.num_trees < 1 or self.num_leaves < 2:
             raise RunError("--num_trees must be at least 1, and --num_leaves at least 2")
-        if find_spec("lightgbm") is None:
-            raise RunError('trees need LightGBM: pip install -e ".[trees]"')
 
 
 def main(config: TreesConfig, source: DataConfig) -> None:
     """Trains, and writes the folder."""
+    if find_spec("lightgbm") is None:
+        raise RunError('trees need LightGBM: pip install -e ".[trees]"')
     import lightgbm
     import numpy as np
 

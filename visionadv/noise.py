@@ -38,9 +38,10 @@ def normal(seeds: Tensor, step: int | Tensor, shape: Sequence[int], *, dtype: to
     would spend most of their time on those.
     """
     count = math.prod(shape)
-    places = _hashes(seeds, step, (count + 3) // 4).view(torch.int16).int().add_(2**15)
+    quarters = (count + 3) // 4
+    places = _hashes(seeds, step, quarters).view(torch.int16).int().add_(2**15)
     drawn = _quantiles(dtype, seeds.device).index_select(0, places.flatten())
-    return drawn.view(len(seeds), -1)[:, :count].reshape(-1, *shape)
+    return drawn.view(len(seeds), 4 * quarters)[:, :count].reshape(len(seeds), *shape)
 
 
 @lru_cache(maxsize=8)

@@ -92,6 +92,7 @@ def test_noise_is_of_its_distribution_and_of_its_image_alone():
     assert stats.kstest(uniform(seeds, 3, (25, 5), dtype=torch.float64).flatten().numpy(), "uniform").pvalue > 1e-3
     assert abs(np.corrcoef(drawn.flatten(1).numpy(), rowvar=False) - np.eye(125)).max() < 0.35
     assert torch.equal(normal(seeds[5:7], 3, (25, 5), dtype=torch.float64), drawn[5:7])
+    assert normal(seeds[:0], 3, (25, 5)).shape == uniform(seeds[:0], 3, (25, 5)).shape == (0, 25, 5)
     steps = torch.arange(200)
     assert torch.equal(normal(seeds, steps, (3,))[4:5], normal(seeds[4:5], 4, (3,)))
     assert not torch.equal(normal(seeds, 4, (3,)), normal(seeds, 3, (3,)))
