@@ -120,8 +120,8 @@ def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: st
     from visionadv.oracles import DecisionOracle, GradientOracle
     from visionadv.pool import TargetImages
 
-    options: dict[str, Any] = {"norm": norm, "budget": config.budget}
-    options["eps"] = attack.eps if config.eps is None else config.eps
+    options: dict[str, Any] = {"norm": norm, "eps": attack.eps if config.eps is None else config.eps}
+    options["budget"] = config.budget or getattr(attack, "budget", None)
     if config.top_k is not None:
         options["top_k"] = config.top_k
     if config.unclipped:

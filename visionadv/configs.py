@@ -72,7 +72,9 @@ class AttackConfig:
         default=None,
         metadata={"help": "largest distance; default: the attack's, none for those that look for the smallest"},
     )
-    budget: int | None = field(default=None, metadata={"help": "queries for each image; default: the attack's own end"})
+    budget: int | None = field(
+        default=None, metadata={"help": "queries for each image; default: the attack's own, or its end"}
+    )
     unclipped: bool = field(
         default=False,
         metadata={"help": "decision attacks: follow the distance before clipping, too, as OPT's authors report it"},

@@ -1,7 +1,8 @@
 """The attacks, a file each, by the name that scripts know them by.
 
 An attack is a frozen dataclass of its hyperparameters, by default those of its paper. `oracle` says what it needs to
-see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance.
+see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance, and
+`budget` its usual number of queries, where it would go on for a very long time.
 `run(oracle, seeds)` asks the oracle, which keeps what it finds; `seeds` (B,) are those of `noise`.
 """
 

@@ -13,7 +13,8 @@ A step is halved until the target stays among the k; where no step keeps it ther
 Deviations: the details are those of the authors' code: 200 steps of 50 probes, a step of 0.01 at an eps of 0.05 that is
 halved where the likelihood is worse than five steps before, and when and how fast the distance of Algorithm 2 shrinks.
 A pair of which one probe isn't told the target's score doesn't count; they take the other probe's score alone, which
-says little about the direction. All checks are counted as queries. L2, of which the paper doesn't speak, takes steepest
+says little about the direction. All checks are counted as queries. The usual eps is that of
+PGD, 0.3; the paper's 0.05 is for ImageNet. L2, of which the paper doesn't speak, takes steepest
 steps of that norm. Without a target the likelihood of the label is seen for as long as there is no success, so that
 `top_k` changes nothing. The label-only setting is missing.
 """

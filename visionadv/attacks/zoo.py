@@ -60,6 +60,7 @@ class Zoo:
     oracle: ClassVar = ScoreOracle
     norms: ClassVar = ("l2",)
     eps: ClassVar = None
+    budget: ClassVar = 60_000
 
     def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
         if self.side and oracle.images.ndim != 4:
