@@ -130,11 +130,12 @@ class SupervisedConfig:
     num_train_epochs: float = field(default=20.0, metadata={"help": "passes over the corpus"})
     max_steps: int = field(default=-1, metadata={"help": "steps, instead of the epochs"})
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints, each scored on validation"})
+    save_total_limit: int = field(default=2, metadata={"help": "checkpoints that are kept, the best one among them"})
     logging_steps: int = field(default=50, metadata={"help": "steps between reports of the loss"})
 
     def __post_init__(self) -> None:
         sizes = ("embedding_size", "context_size", "hidden_size", "selection_size")
-        for name in (*sizes, "per_device_train_batch_size", "save_steps", "logging_steps"):
+        for name in (*sizes, "per_device_train_batch_size", "save_steps", "save_total_limit", "logging_steps"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
         for name in ("learning_rate", "max_grad_norm"):
@@ -210,6 +211,13 @@ class AttackConfig:
     max_perplexity_ratio: float | None = field(
         default=None,
         metadata={"help": "most that a sentence's perplexity to the adversary may grow, as a factor"},
+    )
+    screening: Literal["auto", "bf16", "none"] = field(
+        default="auto",
+        metadata={
+            "help": "look at candidates in bf16 first, and exactly at those that look best; auto: on CPUs that are "
+            "made for it"
+        },
     )
     replies: int = field(default=10, metadata={"help": "replies that a preemptive sentence must work for, in the mean"})
 

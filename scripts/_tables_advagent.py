@@ -5,6 +5,7 @@ from _tables import Row, Table
 CORPUS = "--dataset_name $TEXTADV_DATA/negotiation"
 RUNS = "runs/reproduce"
 SEEDS = (0, 1, 2)
+STEPS = (1_000, 2_000, 4_000, 8_000, 12_500)  # of the SV agent's training, at which it plays itself
 # Those that are attacked; the RL agent speaks for every adversary, as in the authors' code.
 TARGETS = {
     "sv": ("SV agent", f"{RUNS}/agents/sv-0"),
@@ -94,7 +95,13 @@ TABLES = (
         CORPUS,
         (
             *(
-                Row(f"SV agent, seed {seed}", f"sv-{seed}", f"--seed {seed}", "5.47", "train_negotiator")
+                Row(
+                    f"SV agent, seed {seed}",
+                    f"sv-{seed}",
+                    f"--seed {seed} --save_total_limit 26",
+                    "5.47",
+                    "train_negotiator",
+                )
                 for seed in SEEDS
             ),
             *(
@@ -139,6 +146,16 @@ TABLES = (
         ),
         ("agreement", "score", "partner_score", "pareto", "utterance_length", "distinct_utterances"),
         paper="agreement, points (of SV with itself: Lewis et al.)",
+    ),
+    Table(
+        "dialogue",
+        "selection",
+        "--max_samples 2000",
+        tuple(
+            selfplay_row(f"after {steps:,} steps", f"sv-0.{steps}", *[f"{RUNS}/agents/sv-0/checkpoint-{steps}"] * 2)
+            for steps in STEPS
+        ),
+        ("agreement", "score", "partner_score", "pareto"),
     ),
     Table(
         "dialogue",

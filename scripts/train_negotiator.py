@@ -101,7 +101,7 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Supervis
         eval_strategy="steps",
         eval_steps=config.save_steps,
         save_steps=config.save_steps,
-        save_total_limit=2,
+        save_total_limit=config.save_total_limit,
         logging_steps=config.logging_steps,
         load_best_model_at_end=True,
         metric_for_best_model="selection_loss",

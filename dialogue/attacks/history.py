@@ -4,11 +4,12 @@ A reactive attack asks for the target's next word and its decision after thousan
 same history, and alike up to the word that changes. Of the decision module, most of the work, these parts depend on
 what is alike alone: the speaking states of its words, what they give to the gates of both directions, the whole forward
 direction, and that one's share of the attention. What is left for a sentence is the rest of its words, and the backward
-direction over the history, in which only the recurrent product is left to do. The results are those of
+direction over the history, in which only the recurrent product is left to do. And what a word vector gives to a gate is
+the same wherever the word stands: a row of a table that is made once. The results are those of
 `NegotiationAgent.choice_scores`, up to rounding.
 
-Shapes: n histories, N sentences that go on from them, H words of the longest history, L of the longest sentence, d and
-s the states of the speaking and of the deciding GRU.
+Shapes: n histories, N sentences that go on from them, H words of the longest history, L of the longest sentence, V of
+the vocabulary, d and s the states of the speaking and of the deciding GRU.
 """
 
 from __future__ import annotations
@@ -25,76 +26,133 @@ from dialogue.types import THEM, YOU
 AT_ONCE = 512  # sentences: what a CPU's cache holds
 
 
+class Direction:
+    """One direction of a GRU that reads words, and something beside each of them, of k numbers.
+
+    Args:
+        vectors: (V, e) of the words; `words` and `beside` are their columns in the GRU's input weights.
+    """
+
+    def __init__(self, gru: nn.GRU, suffix: str, vectors: Tensor, words: slice, beside: slice) -> None:
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        given, self.recurrent, bias, self.bias = (getattr(gru, name + suffix) for name in names)
+        self.table = torch.addmm(bias, vectors, given[:, words].T)  # (V, 3 states)
+        self.beside = given[:, beside]  # (3 states, k)
+
+    def gates(self, words: Tensor, beside: Tensor) -> Tensor:
+        """(N, L, 3 states) what words (N, L) and what is beside them (N, L or 1, k) give to the gates."""
+        return self.table[words] + beside @ self.beside.T
+
+    def run(self, gates: Tensor, state: Tensor) -> Tensor:
+        """The states (N, L, ...) over given gates (N, L, ...), from `state` (N, ...) on."""
+        found = state.new_empty(len(state), gates.shape[1], state.shape[1])
+        for t in range(gates.shape[1]):
+            found[:, t] = state = self.step(gates[:, t], state)
+        return found
+
+    def step(self, given: Tensor, state: Tensor) -> Tensor:
+        """The state (N, ...) after one more word, of given gates (N, 3 states)."""
+        own, s = torch.addmm(self.bias, state, self.recurrent.T), state.shape[1]
+        reset, update = (given[:, : 2 * s] + own[:, : 2 * s]).sigmoid_().chunk(2, dim=1)
+        new = torch.addcmul(given[:, 2 * s :], reset, own[:, 2 * s :]).tanh_()
+        return torch.lerp(new, state, update)
+
+
+class Reader:
+    """An agent with the directions of its GRUs."""
+
+    @torch.no_grad()
+    def __init__(self, agent: NegotiationAgent) -> None:
+        d, e, vectors = agent.config.hidden_size, agent.config.embedding_size, agent.embedding.weight
+        self.agent = agent
+        self.speaker = Direction(agent.speaker, "", vectors, slice(e), slice(e, None))  # the context beside words
+        self.forward = Direction(agent.selector, "", vectors, slice(d, None), slice(d))  # speaking states beside words
+        self.backward = Direction(agent.selector, "_reverse", vectors, slice(d, None), slice(d))
+
+
 class History:
     """The talks of an agent up to somewhere in what the other side says.
 
     Args:
         rows: (n,) of the talk.
         begun: (n, L) words of the other side's sentence, of which `lengths` (n,) are said.
+        rough: the agent in another precision, which `rough_choice_scores` asks.
     """
 
     @torch.no_grad()
-    def __init__(self, agent: NegotiationAgent, talk: Talk, rows: Tensor, begun: Tensor, lengths: Tensor) -> None:
-        self.agent = agent
+    def __init__(
+        self,
+        reader: Reader,
+        talk: Talk,
+        rows: Tensor,
+        begun: Tensor,
+        lengths: Tensor,
+        rough: Reader | None = None,
+    ) -> None:
+        agent = reader.agent
+        self.reader, self.rough = reader, History(rough, talk, rows, begun, lengths) if rough else None
         rows = rows.to(agent.device)
-        self.counts, self.context = talk.counts[rows], talk.context[rows]
+        self.counts, self.context = talk.counts[rows], talk.context[rows].to(agent.dtype)
+        self.spoken = self.context @ reader.speaker.beside.T  # (n, 3 d) what the context gives to every word's gates
         mark = rows.new_full((len(rows), 1), agent.vocabulary.index(THEM))
-        self.you = mark.new_tensor(agent.vocabulary.index(YOU))
+        self.you = agent.vocabulary.index(YOU)
         fork = talk.fork(rows)
         fork.append(torch.arange(len(rows), device=rows.device), torch.cat([mark, begun], dim=1), lengths + 1)
         words, lengths = fork.words[:, : int(fork.lengths.max())], fork.lengths
-        embedded = agent.embedding(words)
-        states = agent.states(embedded, lengths, self.context)  # (n, H, d)
+        gates = reader.speaker.gates(words, self.context[:, None])
+        states = reader.speaker.run(gates, self.context.new_zeros(len(rows), agent.config.hidden_size))  # (n, H, d)
         self.state = _last(states, lengths)
-        read = torch.cat([states, embedded], dim=2)
-        forward, self.backward = _direction(agent.selector, ""), _direction(agent.selector, "_reverse")
-        forwards = _run(forward, read, read.new_zeros(len(rows), agent.config.selection_size))
-        self.forward, self.last = forward, _last(forwards, lengths)
+        zero = self.context.new_zeros(len(rows), agent.config.selection_size)
+        forwards = reader.forward.run(reader.forward.gates(words, states), zero)
+        self.last = _last(forwards, lengths)
         # From here on, histories end together: what is missing is missing at their beginning.
         places = torch.arange(words.shape[1], device=rows.device) - (words.shape[1] - lengths[:, None])
         self.inside = places >= 0  # (n, H)
         places = places.clamp(min=0)
-        gates = read @ self.backward[0].T + self.backward[2]
-        self.gates, self.forwards = _taken(gates, places), _taken(forwards, places)
+        self.gates = _taken(reader.backward.gates(words, states), places)
+        self.forwards = _taken(forwards, places)
         hidden: Any = agent.attention[0]
         self.heed = self.forwards @ hidden.weight[:, : forwards.shape[2]].T + hidden.bias  # (n, H, s)
 
     @torch.no_grad()
-    def first_word_logits(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(N, V) of the first word of the answer to the rest of sentences, as `NegotiationAgent.first_word_logits`.
+    def states(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, d) the speaking state after the rest of sentences.
 
         Args:
             owner: (N,) the history that each goes on from; ids: (N, L), of which `lengths` (N,) count.
         """
+        return _by_length(lambda *rest: _last(self._spoken(*rest[:2]), rest[2]), owner, ids, lengths)
 
-        def logits(owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
-            states, _ = self._spoken(owner, ids)
-            agent, mark = self.agent, self.you.expand(len(ids))
-            return agent.sayable(agent.word_logits(agent._step(mark, _last(states, lengths), self.context[owner])))
-
-        return _by_length(logits, owner, ids, lengths)
+    @torch.no_grad()
+    def first_word_logits(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, V) of the first word of the answer to sentences, as `NegotiationAgent.first_word_logits`."""
+        agent, speaker = self.reader.agent, self.reader.speaker
+        after = speaker.step(speaker.table[self.you] + self.spoken[owner], self.states(owner, ids, lengths))
+        return agent.sayable(agent.word_logits(after))
 
     @torch.no_grad()
     def choice_scores(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, C) what is chosen after words (N, L) that end the talk, as `NegotiationAgent.choice_scores`."""
         return _by_length(self._choice_scores, owner, ids, lengths)
 
-    def _spoken(self, owner: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The speaking states (N, L, d) over more words, and the words' vectors."""
-        embedded = self.agent.embedding(ids)
-        beside = self.context[owner, None].expand(-1, ids.shape[1], -1)
-        states, _ = self.agent.speaker(torch.cat([embedded, beside], dim=2), self.state[owner][None].contiguous())
-        return states, embedded
+    def rough_choice_scores(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, C) the same by the rough agent."""
+        assert self.rough, "it was made without one"
+        return self.rough.choice_scores(owner, ids, lengths)
+
+    def _spoken(self, owner: Tensor, ids: Tensor) -> Tensor:
+        """The speaking states (N, L, d) over more words."""
+        speaker = self.reader.speaker
+        return speaker.run(speaker.table[ids] + self.spoken[owner, None], self.state[owner])
 
     def _choice_scores(self, owner: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
-        agent, longest = self.agent, ids.shape[1]
-        states, embedded = self._spoken(owner, ids)
-        read = torch.cat([states, embedded], dim=2)
-        forwards = _run(self.forward, read, self.last[owner])  # (N, L, s)
-        place = torch.arange(longest, device=ids.device)
+        reader, agent, states = self.reader, self.reader.agent, self._spoken(owner, ids)
+        forwards = reader.forward.run(reader.forward.gates(ids, states), self.last[owner])  # (N, L, s)
+        place = torch.arange(ids.shape[1], device=ids.device)
         within = place < lengths[:, None]
         turned = (lengths[:, None] - 1 - place).clamp(min=0)  # each row's words from its last one on
-        backwards = _taken(_run(self.backward, _taken(read, turned), torch.zeros_like(forwards[:, 0])), turned)
+        gates = reader.backward.gates(ids.gather(1, turned), _taken(states, turned))
+        backwards = _taken(reader.backward.run(gates, torch.zeros_like(forwards[:, 0])), turned)
         earlier = self._backwards(backwards[:, 0], owner)  # (N, H, s)
         attention: Any = agent.attention
         hidden, weigh = attention[0], attention[2]
@@ -114,16 +172,9 @@ class History:
 
     def _backwards(self, state: Tensor, owner: Tensor) -> Tensor:
         """The backward direction over the histories (N, H, s), from `state` (N, s) on."""
-        _, recurrent, _, bias = self.backward
-        length, s = self.gates.shape[1], state.shape[1]
-        found = state.new_empty(len(state), length, s)
-        for t in reversed(range(length)):
-            given = self.gates[owner, t]  # (N, 3 s)
-            own = torch.addmm(bias, state, recurrent.T)
-            reset, update = (given[:, : 2 * s] + own[:, : 2 * s]).sigmoid_().chunk(2, dim=1)
-            new = torch.addcmul(given[:, 2 * s :], reset, own[:, 2 * s :]).tanh_()
-            state = torch.lerp(new, state, update)
-            found[:, t] = state
+        found = state.new_empty(len(state), self.gates.shape[1], state.shape[1])
+        for t in reversed(range(self.gates.shape[1])):
+            found[:, t] = state = self.reader.backward.step(self.gates[owner, t], state)
         return found
 
 
@@ -133,18 +184,6 @@ def _by_length(function: Callable[..., Tensor], owner: Tensor, ids: Tensor, leng
     for some in order.split(AT_ONCE):
         found.append(function(owner[some], ids[some, : int(lengths[some[-1]])], lengths[some]))
     return torch.cat(found)[order.argsort()]
-
-
-def _direction(gru: nn.GRU, suffix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    one, two, three, four = (getattr(gru, name + suffix) for name in names)
-    return one, two, three, four
-
-
-def _run(weights: tuple[Tensor, ...], inputs: Tensor, state: Tensor) -> Tensor:
-    """States (N, L, s) of one direction of a GRU over inputs (N, L, ...)."""
-    options: dict[str, Any] = {"dropout": 0.0, "train": False, "bidirectional": False, "batch_first": True}
-    return torch.gru(inputs, state[None].contiguous(), list(weights), True, 1, *options.values())[0]
 
 
 def _last(states: Tensor, lengths: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ HINGE_WEIGHT = 3.0  # beside the loss, for swaps with <pad>
 INFEASIBLE = 1e6  # above every loss
 
 # Loss (N,) and hinge (N,) of sentences (N, L) for the tables (N,). Those of one table that have one number in (N,)
-# begin with as many of the same words. A loss may be missing (inf) where the hinge isn't 0, unless all are asked for.
+# begin with as many of the same words. Unless all losses are asked for, they may be missing (inf) where the hinge isn't
+# 0, or where another sentence of the same table and number is better.
 Score = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor]]
 
 

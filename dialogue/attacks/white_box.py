@@ -3,8 +3,8 @@
 An adversary is an `Agent`, so that it sits at the table like any other. It keeps a copy of what the target remembers of
 each dialogue, and tries sentences on forks of it: all candidates of all dialogues at once, from the state in which the
 history has left the target. The constraint (3.9) is looked at first, for it costs the speaking module only; the
-decision module, most of the work, sees the candidates that pass. The adversary takes what the target leaves, so it
-chooses nothing.
+decision module, most of the work, sees the candidates that pass, and most of these in half precision (`screening`).
+The adversary takes what the target leaves, so it chooses nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from dialogue.agent import NegotiationAgent, Talk
 from dialogue.attacks.goal import ENOUGH, OBJECTIVES, gains
-from dialogue.attacks.history import History
+from dialogue.attacks.history import History, Reader
+from dialogue.attacks.screening import rough_copy, screened, worth_screening
 from dialogue.attacks.search import Found, Score, search
 from dialogue.configs import AttackConfig, BadInput
 from dialogue.domain import ITEMS, NO_DEAL, SHARES, Scenario
@@ -68,8 +69,10 @@ class WhiteBoxAdversary:
         if speaker.vocabulary != target.vocabulary:
             raise BadInput("the adversary's speaking module and the target have different vocabularies")
         self.speaker, self.target, self.config = speaker, target, config
+        rough = rough_copy(target, config.screening)
+        self.reader, self.rough = Reader(target), Reader(rough) if rough else None
         number = {word: i for i, word in enumerate(target.vocabulary)}
-        self.pad, self.selection, self.you = number[PAD], number[SELECTION], number[YOU]
+        self.pad, self.selection, self.you, self.them = (number[mark] for mark in (PAD, SELECTION, YOU, THEM))
         marks, deal = {*MARKS, YOU, THEM}, DEAL_WORDS if config.protect_deal else set()
         unsaid = deal | (marks if config.legal_only else {EOS})
         self.words = torch.tensor([i for word, i in number.items() if word not in unsaid], device=target.device)
@@ -197,8 +200,10 @@ class WhiteBoxAdversary:
                 lengths = lengths[deciding]
                 said = torch.cat([ids[deciding], ids.new_full((len(deciding), 2), self.pad)], dim=1)
                 said.scatter_(1, lengths[:, None] + _all(end), end.expand(len(deciding), 2))
-                scores = history.choice_scores(which[deciding], said, lengths + 2)
-                loss[deciding] = self._loss(memory, rows[owner[deciding]], scores).to(loss.dtype)
+                losses = self._losses(
+                    memory, rows[owner[deciding]], history, which[deciding], said, lengths + 2, everything
+                )
+                loss[deciding] = losses.to(loss.dtype)
             return loss, hinge
 
         return score
@@ -210,19 +215,25 @@ class WhiteBoxAdversary:
         with those that the real one is drawn with.
         """
 
+        them = base.ids.new_tensor([[self.them]])
+
         def score(owner: Tensor, ids: Tensor, alike: Tensor, everything: bool) -> tuple[Tensor, Tensor]:
             everyone, losses = _all(owner), []
             history, which = self._begun(memory, rows, owner, ids, alike)
             begun = memory.target.lengths[rows[owner]] + 1 + alike  # where the sentences part
+            heard = memory.target.fork(rows[owner])
+            heard.append(everyone, torch.cat([them.expand(len(ids), 1), ids], dim=1), base.lengths[owner] + 1)
+            heard.state = history.states(which, _rest(ids, alike), base.lengths[owner] - alike)
+            heard.turns += 1
             for number in range(replies):
-                fork = memory.target.fork(rows[owner])
-                self.target.read(fork, everyone, Utterances(ids, base.lengths[owner], self.target.vocabulary))
+                fork = heard.fork(everyone)
                 _count(memory.queries, rows[owner])
                 fork.seeds = series(fork.seeds, number)
                 over = self.target.write(fork, everyone).ends_talk()
-                self._end(self.target, fork, (~over).nonzero()[:, 0])
-                scores = history.choice_scores(which, _rest(fork.words, begun), fork.lengths - begun)
-                losses.append(self._loss(memory, rows[owner], scores))
+                self._end(fork, (~over).nonzero()[:, 0])
+                ids_, lengths = _rest(fork.words, begun), fork.lengths - begun
+                exactly = everything or replies > 1  # a mean over replies needs them all
+                losses.append(self._losses(memory, rows[owner], history, which, ids_, lengths, exactly))
             return torch.stack(losses).mean(0), torch.zeros_like(losses[0])
 
         return score
@@ -231,12 +242,38 @@ class WhiteBoxAdversary:
         """The histories that sentences (N, L) go on from where they part, and the number of each one's (N,)."""
         pairs, which = torch.stack([owner, alike]).unique(dim=1, return_inverse=True)
         first = torch.empty_like(pairs[0]).scatter_(0, which, _all(which))  # a sentence of each
-        return History(self.target, memory.target, rows[pairs[0]], ids[first], pairs[1]), which
+        return History(self.reader, memory.target, rows[pairs[0]], ids[first], pairs[1], self.rough), which
 
-    def _end(self, agent: NegotiationAgent, talk: Talk, rows: Tensor) -> None:
-        """The adversary ends the talks."""
+    def _end(self, talk: Talk, rows: Tensor) -> None:
+        """The adversary ends the talks of the target: it is left to choose."""
         if len(rows):
-            agent.read(talk, rows, Utterances.of([SELECTION] * len(rows), agent.vocabulary))
+            end = talk.words.new_tensor([self.them, self.selection])
+            talk.append(rows, end.expand(len(rows), 2), torch.full_like(rows, 2))
+
+    def _losses(
+        self,
+        memory: Memory,
+        rows: Tensor,
+        history: History,
+        which: Tensor,
+        ids: Tensor,
+        lengths: Tensor,
+        exactly: bool,
+    ) -> Tensor:
+        """(N,) losses where words (N, L) end the talk; unless all are asked for, inf for those that look bad.
+
+        Args:
+            which: (N,) the history that each goes on from.
+        """
+
+        def exact(some: Tensor) -> Tensor:
+            scores = history.choice_scores(which[some], ids[some], lengths[some])
+            return self._loss(memory, rows[some], scores)
+
+        if exactly or not self.rough or not worth_screening(which):
+            return exact(_all(which))
+        rough = self._loss(memory, rows, history.rough_choice_scores(which, ids, lengths))
+        return screened(rough, which, exact)
 
     def _loss(self, memory: Memory, rows: Tensor, scores: Tensor) -> Tensor:
         """(N,) the loss of what the target decides by scores (N, C)."""
@@ -260,7 +297,7 @@ class WhiteBoxAdversary:
         everyone, fork = _all(rows), memory.target.fork(rows)
         self.target.read(fork, everyone, base)
         reply = self.target.write(fork, everyone)
-        self._end(self.target, fork, (~reply.ends_talk()).nonzero()[:, 0])
+        self._end(fork, (~reply.ends_talk()).nonzero()[:, 0])
         choices = self.target.choose(fork, everyone).tolist()
         told = zip(rows.tolist(), base.texts(), losses.tolist(), ratios.tolist(), reply.texts(), choices, strict=True)
         for row, text, loss, ratio, answer, choice in told:
