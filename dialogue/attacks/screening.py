@@ -25,7 +25,7 @@ def rough_copy(agent: NegotiationAgent, screening: str) -> NegotiationAgent | No
     """The agent in bfloat16, or None where candidates aren't screened: see `AttackConfig.screening`."""
     if screening == "none" or (screening == "auto" and not (agent.dtype == torch.float32 and is_quick(agent.device))):
         return None
-    return deepcopy(agent).to(torch.bfloat16)
+    return deepcopy(agent).bfloat16()
 
 
 def is_quick(device: torch.device) -> bool:
