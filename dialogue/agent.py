@@ -340,9 +340,9 @@ class NegotiationAgent(PreTrainedModel):
         marks = {"eos_token": EOS, "unk_token": UNK, "pad_token": PAD, "additional_special_tokens": [SELECTION]}
         return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks)
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Weights, config, and the tokenizer beside them."""
-        super().save_pretrained(save_directory, **kwargs)
+        super().save_pretrained(save_directory, *args, **kwargs)
         self.tokenizer().save_pretrained(save_directory)
 
 
