@@ -1,4 +1,4 @@
-"""Train an image classifier.
+"""Train an image classifier, naturally or to be robust.
 
 The embedded CNN of scikit-learn's digits, offline, in seconds:
 
@@ -15,6 +15,18 @@ The same for CIFAR-10, on one GPU:
     accelerate launch --mixed_precision bf16 scripts/train_classifier.py --dataset_name uoft-cs/cifar10 \\
         --model cnn7_batch_norm --shift 4 --mirror true --per_device_train_batch_size 128 --num_train_epochs 30 \\
         --weight_decay 0.05 --output_dir runs/cifar10
+
+--method is one of visionadv/training; what its paper sets is set, --train_eps is the distance of its own attack, and
+--method_options changes the rest:
+
+    accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method adversarial \\
+        --train_eps 0.3 --method_options steps=40 step_size=0.033 --output_dir runs/robust
+    accelerate launch scripts/train_classifier.py --dataset_name uoft-cs/cifar10 --model resnet --method sprout \\
+        --model_name_or_path runs/cifar10 --output_dir runs/sprout
+    accelerate launch scripts/train_classifier.py --dataset_name uoft-cs/cifar10 --method bn_finetune \\
+        --train_eps 0.031 --model_name_or_path runs/cifar10 --output_dir runs/bn
+
+advprop and robmask make two nets: the folder's is for clean images, and adversarial/ in it is for attacked ones.
 
 --model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
 scored. The same command again goes on from the last checkpoint. The folder holds the net with its card, ready for
@@ -40,7 +52,7 @@ def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierC
     folder = writable_folder(arguments.output_dir)
     train, test = load_splits(arguments, source, config)
     accelerator = prepared(folder, arguments)
-    model = load_model(config, train)
+    model, method = load_model(config, train), make_method(config)
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
     if config.model_name_or_path:
         from visionadv.victims import ModuleVictim
@@ -55,11 +67,13 @@ def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierC
     )
     if begin(folder, machine, [arguments, source, config], fingerprint):
         accelerator.wait_for_everyone()  # all have looked before the first one goes on
-        model = fit(folder, accelerator, model, config, train, arguments.seed)
+        nets = fit(folder, accelerator, model, method, config, train, arguments.seed)
         if accelerator.is_main_process:
             from visionadv.training.trainer import right
 
-            save(folder, model, source, config, {"accuracy": estimate(right(model, test, accelerator.device))})
+            for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
+                scores = {"accuracy": estimate(right(net, test, accelerator.device))}
+                save(folder / name, net, source, config, scores)
     accelerator.end_training()
     if accelerator.is_main_process:
         print_table(json.loads((folder / "results.json").read_text()))
@@ -86,11 +100,12 @@ def load_splits(arguments: TrainArguments, source: DataConfig, config: TrainClas
 
 def prepared(folder: Path, arguments: TrainArguments) -> Any:
     """What trains, with the trackers of --report_to, and seeded."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import set_seed
 
     log_with = None if arguments.report_to == "none" else arguments.report_to
-    accelerator = Accelerator(log_with=log_with, project_dir=folder)
+    apart = DistributedDataParallelKwargs(broadcast_buffers=False)  # some methods pass twice before they go back
+    accelerator = Accelerator(log_with=log_with, project_dir=folder, kwargs_handlers=[apart])
     set_seed(arguments.seed)
     if log_with:
         accelerator.init_trackers(Path(sys.argv[0]).stem)
@@ -119,14 +134,26 @@ def load_model(config: TrainClassifierConfig, train: Any) -> Any:
     return model
 
 
-def fit(folder: Path, accelerator: Any, model: Any, config: TrainClassifierConfig, train: Any, seed: int) -> Any:
-    """The trained model, from the last checkpoint in `folder` on."""
+def make_method(config: TrainClassifierConfig) -> Any:
+    """The method with its hyperparameters. Raises BadInput for what it doesn't have, or can't be without."""
+    from visionadv.loading import load_classifier
+    from visionadv.training import method_from
+
+    if config.method == "bn_finetune" and config.model_name_or_path is None:
+        raise BadInput("bn_finetune goes on with a trained net; give its --model_name_or_path")
+    more = {"teacher": load_classifier(config.teacher_name_or_path)} if config.teacher_name_or_path else {}
+    return method_from(config.method, eps=config.train_eps, options=config.method_options, **more)
+
+
+def fit(
+    folder: Path, accelerator: Any, model: Any, method: Any, config: TrainClassifierConfig, train: Any, seed: int
+) -> dict[str, Any]:
+    """What comes of the training, from the last checkpoint in `folder` on: "" is the model, and others have names."""
     from tqdm import tqdm
 
     from visionadv.training.trainer import Training
-    from visionadv.training.vicinity import VICINITIES
 
-    training = Training(model, VICINITIES[config.method](), config, accelerator=accelerator, data=train, seed=seed)
+    training = Training(model, method, config, accelerator=accelerator, data=train, seed=seed)
     with tqdm(total=training.steps, unit="step", disable=not accelerator.is_main_process) as bar:
 
         def on_step(step: int, told: dict[str, float]) -> None:
@@ -135,7 +162,7 @@ def fit(folder: Path, accelerator: Any, model: Any, config: TrainClassifierConfi
                 bar.set_postfix(told)
                 accelerator.log(told, step=step)
 
-        return training.run(folder, on_step)
+        return method.nets(training.run(folder, on_step))
 
 
 def save(
@@ -151,6 +178,7 @@ def save(
     name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     told = {"method": config.method, "dataset": name, "split": source.split, "command": command} | more
+    folder.mkdir(exist_ok=True)
     (folder / "README.md").write_text(model_card(model, scores=scores, **told), encoding="utf-8")
     model.cpu().save_pretrained(folder)
     write_json(folder / "results.json", scores)

@@ -1,7 +1,27 @@
 """Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+Method = Literal[
+    "natural",
+    "gaussian",
+    "label_smoothing",
+    "ls_ga",
+    "mixup",
+    "stable",
+    "adversarial",
+    "trades",
+    "bilateral",
+    "sprout",
+    "free",
+    "cat",
+    "advprop",
+    "robmask",
+    "bn_finetune",
+    "distillation",
+]
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 class BadInput(Exception):
@@ -109,7 +129,18 @@ class AttackConfig:
 class TrainClassifierConfig:
     """A classifier and its training. The defaults make the embedded one."""
 
-    method: Literal["natural"] = field(default="natural", metadata={"help": "how it is trained"})
+    method: Method = field(default="natural", metadata={"help": "how it is trained"})
+    train_eps: float | None = field(
+        default=None, metadata={"help": "distance of the method's own attack; default: its paper's"}
+    )
+    method_options: list[str] = field(
+        default_factory=list,
+        metadata={"help": "hyperparameters as name=value; those that aren't given are the paper's"},
+    )
+    teacher_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "distillation: whose probabilities are learnt; without one a teacher is trained"},
+    )
     model: str = field(default="small_cnn", metadata={"help": "a new net: a name of visionadv/models"})
     model_name_or_path: str | None = field(
         default=None,
@@ -140,6 +171,12 @@ class TrainClassifierConfig:
         for name in ("per_device_train_batch_size", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.train_eps is not None and not 0 <= self.train_eps <= 1:
+            raise BadInput(f"--train_eps must be from 0 to 1, the range of images, not {self.train_eps}")
+        if wrong := [one for one in self.method_options if "=" not in one]:
+            raise BadInput(f"--method_options are name=value, such as steps=10, not {wrong[0]!r}")
+        if self.teacher_name_or_path and self.method != "distillation":
+            raise BadInput(f"--teacher_name_or_path is for --method distillation, and the method is {self.method}")
         for name in ("warmup_steps", "weight_decay", "shift"):
             if getattr(self, name) < 0:
                 raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")

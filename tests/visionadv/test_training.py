@@ -8,35 +8,13 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.nn.functional import cross_entropy
+from trainings import SHAPE, data_of, training_of, weights
 
 from visionadv.configs import BadInput, TrainClassifierConfig
-from visionadv.data import Images
 from visionadv.models import model_named
 from visionadv.training.augmentation import mirrored, shifted
 from visionadv.training.trainer import Training, channel_statistics, right
 from visionadv.training.vicinity import Vicinity
-
-SHAPE = (1, 6, 6)
-
-
-def data_of(count=50, shape=SHAPE, classes=3):
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randint(256, (count, *shape), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(classes, (count,), generator=generator)
-    return Images(labels, "abcdef"[:classes], shape, lambda rows: values[list(rows)], fingerprint="")
-
-
-def training_of(vicinity=None, data=None, dtype=torch.float64, seed=3, **options):
-    torch.manual_seed(0)
-    data = data or data_of()
-    model = model_named("perceptron", shape=data.shape, classes=len(data.classes), hidden=[8]).to(dtype)
-    config = TrainClassifierConfig(**{"per_device_train_batch_size": 8, "max_steps": 20, "logging_steps": 1} | options)
-    accelerator = Accelerator(cpu=True)
-    return Training(model, vicinity or Vicinity(), config, accelerator=accelerator, data=data, seed=seed)
-
-
-def weights(model):
-    return torch.cat([one.detach().flatten() for one in model.parameters()])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

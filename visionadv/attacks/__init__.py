@@ -8,13 +8,13 @@ see and `norms` which distances it knows; `eps` is its usual limit, None where i
 
 from __future__ import annotations
 
-from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from visionadv.configs import BadInput
+from visionadv.options import parse
 
 ATTACKS = {
     # white box, the best within a distance
@@ -75,21 +75,4 @@ def parse_options(name: str, pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: a value is not of that type.
     """
-    defaults = {field.name: field.default for field in fields(kind_of(name))}
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        option, _, text = pair.partition("=")
-        default = defaults.get(option)
-        try:
-            value = literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if text.lower() in ("true", "false"):
-            value = text.lower() == "true"
-        if default is not None and type(value) is not type(default):
-            kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(type(default).__name__)
-            raise BadInput(f"{name}'s {option} is {kind or 'a word'}, such as {default}, not {text!r}")
-        found[option] = value
-    return found
+    return parse(name, pairs, {field.name: field.default for field in fields(kind_of(name))})

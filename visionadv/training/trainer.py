@@ -50,6 +50,8 @@ class Training:
         seed: int,
     ) -> None:
         self.config, self.accelerator, self.seed, self.step = config, accelerator, seed, 0
+        shape = (config.per_device_train_batch_size, *data.shape)
+        vicinity.begin(model, count=len(data), classes=len(data.classes), shape=shape)
         self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config))
         self.vicinity = vicinity.to(accelerator.device)
         accelerator.register_for_checkpointing(self.vicinity)
@@ -180,12 +182,13 @@ def right(model: Any, data: Images, device: Any) -> list[bool]:
 
 
 def _optimizer(model: Any, config: TrainClassifierConfig) -> torch.optim.Optimizer:
-    """Weights decay, but for biases and those of normalisation."""
-    matrices = [one for one in model.parameters() if one.ndim > 1]
+    """Weights decay, but for biases and those of normalisation; what requires no gradient isn't learnt."""
+    learnt = [one for one in model.parameters() if one.requires_grad]
     groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": [one for one in model.parameters() if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [one for one in learnt if one.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [one for one in learnt if one.ndim <= 1], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=config.learning_rate)

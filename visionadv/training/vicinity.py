@@ -32,25 +32,40 @@ class Vicinity(nn.Module):
     """Natural training, and what other methods change of it.
 
     Its parameters and buffers are the method's state: they go into checkpoints, and their gradients come from the same
-    backward pass as the model's.
+    backward pass as the model's. Weights that don't require a gradient aren't learnt.
     """
 
     repeats = 1  # steps in a row on the same batch
+    classes: int  # K
+
+    def begin(self, model: Any, *, count: int, classes: int, shape: tuple[int, ...]) -> None:
+        """Makes room for the state, and changes the model where the method does; before the first step.
+
+        Args:
+            count: images of the data set.
+            shape: (B, C, H, W) of a batch.
+
+        Raises:
+            BadInput: the method can't train such a model.
+        """
+        self.classes = classes
 
     def inputs(self, model: Any, batch: Batch) -> Tensor:
-        """(B', C, H, W) virtual inputs x~."""
+        """(B, C, H, W) virtual inputs x~."""
         return batch.images
 
     def targets(self, model: Any, batch: Batch) -> Tensor:
-        """Virtual labels y~ of these: (B',) classes or (B', K) distributions."""
+        """Virtual labels y~ of these: (B,) classes or (B, K) distributions."""
         return batch.labels
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         """What is minimised, the mean over a batch."""
-        return nn.functional.cross_entropy(model(self.inputs(model, batch)), self.targets(model, batch))
+        inputs = self.inputs(model, batch)
+        return nn.functional.cross_entropy(model(inputs), self.targets(model, batch))
 
     def after(self, model: Any, batch: Batch) -> None:
         """Changes the state, when the model has made its step; gradients are still there."""
 
-
-VICINITIES = {"natural": Vicinity}
+    def nets(self, model: Any) -> dict[str, Any]:
+        """What comes of it, when the last step is done: "" is the model, and others have names."""
+        return {"": model}

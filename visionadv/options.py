@@ -1,0 +1,36 @@
+"""Hyperparameters from the command line: texts "name=value", each of the type of its default."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from visionadv.configs import BadInput
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name; names that have no default are taken as they look.
+
+    Raises:
+        BadInput: a value is not of its default's type; `owner` is whose it is.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        option, _, text = pair.partition("=")
+        default = defaults.get(option)
+        try:
+            value = literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if text.lower() in ("true", "false"):
+            value = text.lower() == "true"
+        if default is not None and type(value) is not type(default):
+            kind = KINDS.get(type(default).__name__, "a word")
+            raise BadInput(f"{owner}'s {option} is {kind}, such as {default}, not {text!r}")
+        found[option] = value
+    return found

@@ -1,0 +1,24 @@
+"""What several processes of one training tell each other; nothing, where there is only one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def averaged(values: Tensor) -> Tensor:
+    """The mean over all processes."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return values
+    values = values.clone()
+    distributed.all_reduce(values)
+    return values / distributed.get_world_size()
+
+
+def gathered(values: Tensor) -> Tensor:
+    """Those of all processes, one after the other; each has as many."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return values
+    found = [torch.empty_like(values) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(found, values.contiguous())
+    return torch.cat(found)
