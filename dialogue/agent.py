@@ -43,7 +43,8 @@ class NegotiationConfig(PreTrainedConfig):
         context_size: of the vectors of counts and values, and of the context.
         hidden_size: d, of the speaking GRU.
         selection_size: of the decision's GRU in either direction, of its attention and of its last layer.
-        dropout: on what the two GRUs and the decision's last layer read.
+        dropout: on what the decision's GRU and its last layer read.
+        word_dropout: on what the speaking GRU reads, and on its states where words come of them; None: as the other.
         selection_weight: of the decision's loss beside the words'.
         init_range: weights start uniform in [-init_range, init_range], biases at 0, the decision's GRU as torch has it.
         temperature: of the words that it says; 0 says the likeliest.
@@ -59,6 +60,7 @@ class NegotiationConfig(PreTrainedConfig):
     hidden_size: int = 128
     selection_size: int = 256
     dropout: float = 0.5
+    word_dropout: float | None = None
     selection_weight: float = 0.5
     init_range: float = 0.1
     temperature: float = 0.5
@@ -154,6 +156,7 @@ class NegotiationAgent(PreTrainedModel):
         self.summary = nn.Sequential(nn.Linear(2 * s + c, s), nn.Tanh())
         self.heads = nn.Linear(s, 6 * OUTCOMES)
         self.dropout = nn.Dropout(config.dropout)
+        self.word_dropout = nn.Dropout(config.dropout if config.word_dropout is None else config.word_dropout)
         self.post_init()
 
     @torch.no_grad()
@@ -208,11 +211,11 @@ class NegotiationAgent(PreTrainedModel):
     def states(self, embedded: Tensor, lengths: Tensor, context: Tensor) -> Tensor:
         """The speaking GRU's states (B, T, d) over word vectors (B, T, e)."""
         beside = context[:, None].expand(-1, embedded.shape[1], -1)
-        return _over(self.speaker, self.dropout(torch.cat([embedded, beside], dim=2)), lengths)
+        return _over(self.speaker, self.word_dropout(torch.cat([embedded, beside], dim=2)), lengths)
 
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the word that follows states (..., d)."""
-        return self.output(self.dropout(states)) @ self.embedding.weight.T
+        return self.output(self.word_dropout(states)) @ self.embedding.weight.T
 
     def sayable(self, logits: Tensor) -> Tensor:
         """`word_logits` at the agent's temperature, without the words that nobody says."""

@@ -220,7 +220,8 @@ class Reinforcement:
     def _train(self, *, dropout: bool) -> None:
         """Training mode, for cuDNN's GRU has a gradient in no other; dropout is apart."""
         self.model.train()
-        self.agent.dropout.train(dropout)
+        for layer in (self.agent.dropout, self.agent.word_dropout):
+            layer.train(dropout)
 
     def _descend(self, loss: Tensor, optimizer: Any) -> None:
         self.accelerator.backward(loss)

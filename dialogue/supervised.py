@@ -3,7 +3,8 @@
 Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both sides, and the shares where they are known.
 
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the checkpoint of the
-lowest selection loss on the validation split is kept, as there; the falling rate stands for their second phase.
+lowest selection loss on the validation split is kept, as there; the falling rate stands for their second phase. Words
+have less dropout than the decision: with one half, as theirs, the agent learns late to speak of its own values.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
 def build(config: SupervisedConfig, dialogues: Sequence[Dialogue]) -> NegotiationAgent:
     """A new agent that knows the words of the dialogues. Its weights come from torch's global generator: seed it."""
     words = build_vocabulary(count_words(dialogues), config.rarest)
-    names = "embedding_size context_size hidden_size selection_size dropout selection_weight temperature".split()
+    sizes = ("embedding_size", "context_size", "hidden_size", "selection_size")
+    names = (*sizes, "dropout", "word_dropout", "selection_weight", "temperature")
     return NegotiationAgent(NegotiationConfig(words=words, **{name: getattr(config, name) for name in names}))
 
 
