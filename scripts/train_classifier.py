@@ -36,18 +36,23 @@ scored. The same command again goes on from the last checkpoint. The folder hold
 import json
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from _estimates import estimate, print_table
+from _estimates import estimate, estimates, print_table
 from _run import launch, writable_folder, write_json
 from train_seq2seq import TrainArguments, begin, push
 
-from visionadv.configs import BadInput, DataConfig, TrainClassifierConfig
+from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
+
+JUDGED_AT_ONCE = 100  # images
 
 
-def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig) -> None:
+def main(
+    arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig, evaluation: EvaluationConfig
+) -> None:
     """Trains on a split, scores on one that it hasn't seen, and writes the model's folder."""
     folder = writable_folder(arguments.output_dir)
     train, test = load_splits(arguments, source, config)
@@ -65,15 +70,12 @@ def main(arguments: TrainArguments, source: DataConfig, config: TrainClassifierC
         world_size=accelerator.num_processes,
         process_index=accelerator.process_index,
     )
-    if begin(folder, machine, [arguments, source, config], fingerprint):
+    if begin(folder, machine, [arguments, source, config, evaluation], fingerprint):
         accelerator.wait_for_everyone()  # all have looked before the first one goes on
         nets = fit(folder, accelerator, model, method, config, train, arguments.seed)
         if accelerator.is_main_process:
-            from visionadv.training.trainer import right
-
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
-                scores = {"accuracy": estimate(right(net, test, accelerator.device))}
-                save(folder / name, net, source, config, scores)
+                save(folder / name, net, source, config, scores_of(net, test, config, evaluation, accelerator.device))
     accelerator.end_training()
     if accelerator.is_main_process:
         print_table(json.loads((folder / "results.json").read_text()))
@@ -165,6 +167,25 @@ def fit(
         return method.nets(training.run(folder, on_step))
 
 
+def scores_of(
+    model: Any, test: Any, config: TrainClassifierConfig, evaluation: EvaluationConfig, device: Any
+) -> dict[str, Any]:
+    """Accuracy, and what judges say of the first images, if they are asked."""
+    from visionadv.evaluation import evaluate, evaluation_measures, judges_of
+    from visionadv.training.trainer import right
+    from visionadv.victims import ModuleVictim
+
+    scores = {"accuracy": estimate(right(model, test, device))}
+    count = min(config.robustness_samples, len(test))
+    if not count:
+        return scores
+    victim, judges, records = ModuleVictim(model, classes=len(test.classes)), judges_of(evaluation), []
+    for first in range(0, count, JUDGED_AT_ONCE):
+        ids = range(first, min(first + JUDGED_AT_ONCE, count))
+        records += [asdict(one) for one in evaluate(victim, test, ids, judges, seed=0, device=device)]
+    return scores | estimates(evaluation_measures(records))
+
+
 def save(
     folder: Path, model: Any, source: DataConfig, config: TrainClassifierConfig, scores: dict[str, Any], **more: str
 ) -> None:
@@ -185,4 +206,5 @@ def save(
 
 
 if __name__ == "__main__":
-    launch(main, TrainArguments, DataConfig, TrainClassifierConfig, mistakes=(BadInput,), description=__doc__)
+    configs = (TrainArguments, DataConfig, TrainClassifierConfig, EvaluationConfig)
+    launch(main, *configs, mistakes=(BadInput,), description=__doc__)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-MEASURES = {"accuracy": "Accuracy"}  # of results.json, and how a person calls them
+
+def name_of(measure: str) -> str | None:
+    """How a person calls a measure of results.json; None for what a card doesn't tell."""
+    from visionadv.evaluation import NAMES, called_measure, judge_of
+
+    if measure == "accuracy":
+        return "Accuracy"
+    return f"Robustness: {called_measure(measure)}" if judge_of(measure) in NAMES else None
 
 
 def model_card(
@@ -15,24 +22,25 @@ def model_card(
     Args:
         model: a `Classifier`.
         dataset: a Hub id, or a name; split: what it was scored on.
-        scores: its results.json; those of `MEASURES` are told.
+        scores: its results.json; accuracy is told, and what judges of robustness say.
         command: the one that made it.
         section: Markdown of its own, behind the scores.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    told = {name: scores[name] for name in MEASURES if name in scores}
+    told = {name_of(measure): one for measure, one in scores.items() if name_of(measure)}
+    measures = [measure for measure in scores if name_of(measure)]
     results = [
         EvalResult(
             task_type="image-classification",
             dataset_type=dataset,
             dataset_name=dataset,
             dataset_split=split,
-            metric_type=name,
-            metric_name=MEASURES[name],
+            metric_type=measure,
+            metric_name=name,
             metric_value=round(one["value"], 4),
         )
-        for name, one in told.items()
+        for measure, (name, one) in zip(measures, told.items(), strict=True)
     ]
     data = ModelCardData(
         library_name="pytorch",
@@ -42,7 +50,7 @@ def model_card(
         eval_results=results,
     )
     rows = [
-        f"| {MEASURES[name]} | {one['value']:.2%} | {one['low']:.2%} to {one['high']:.2%} | {one['n']} |"
+        f"| {name} | {one['value']:.2%} | {one['low']:.2%} to {one['high']:.2%} | {one['n']} |"
         for name, one in told.items()
     ]
     table = "\n".join(["| | | 95 % interval | n |", "|---|---|---|---|", *rows])

@@ -22,6 +22,11 @@ Method = Literal[
     "distillation",
 ]
 METHODS: tuple[str, ...] = get_args(Method)
+JUDGES = (
+    *("clean", "gradients", "rotation", "brightness", "contrast", "grayscale"),
+    *("pgd", "pgd_restarts", "margin", "square", "autoattack", "decision", "transfer"),
+    *("carlini_wagner_l2", "deepfool"),
+)
 
 
 class BadInput(Exception):
@@ -126,6 +131,40 @@ class AttackConfig:
 
 
 @dataclass(frozen=True)
+class EvaluationConfig:
+    """Who judges how robust a classifier is, within which distances, and how long."""
+
+    judges: list[str] = field(
+        default_factory=lambda: ["clean", "gradients", "pgd", "pgd_restarts", "margin", "square", "autoattack"],
+        metadata={
+            "help": "clean, gradients; attacks within --test_eps (Linf): pgd, pgd_restarts, margin, square, "
+            "autoattack, decision, transfer; within --test_l2_eps: carlini_wagner_l2, deepfool; after a change: "
+            "rotation, brightness, contrast, grayscale"
+        },
+    )
+    test_eps: list[float] = field(default_factory=lambda: [0.031], metadata={"help": "distances of Linf"})
+    test_l2_eps: list[float] = field(default_factory=lambda: [0.5], metadata={"help": "distances of L2"})
+    pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
+    long_steps: int = field(default=100, metadata={"help": "of pgd_restarts"})
+    restarts: int = field(default=10, metadata={"help": "of pgd_restarts"})
+    square_queries: int = field(default=5000, metadata={"help": "of Square, in autoattack, too"})
+    decision_queries: int = field(default=1000, metadata={"help": "of decision: HopSkipJump in Linf"})
+
+    def __post_init__(self) -> None:
+        for name in ("pgd_steps", "long_steps", "restarts", "square_queries", "decision_queries"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if wrong := [eps for eps in self.test_eps if not 0 < eps <= 1]:
+            raise BadInput(f"--test_eps are above 0 and at most 1, the range of images, not {wrong[0]}")
+        if wrong := [eps for eps in self.test_l2_eps if not eps > 0]:
+            raise BadInput(f"--test_l2_eps are above 0, not {wrong[0]}")
+        if unknown := sorted({*self.judges} - {*JUDGES}):
+            raise BadInput(f"there is no judge {', '.join(unknown)}; there are {', '.join(JUDGES)}")
+        if not self.judges:
+            raise BadInput(f"--judges are missing; there are {', '.join(JUDGES)}")
+
+
+@dataclass(frozen=True)
 class TrainClassifierConfig:
     """A classifier and its training. The defaults make the embedded one."""
 
@@ -166,6 +205,9 @@ class TrainClassifierConfig:
     max_eval_samples: int | None = field(
         default=None, metadata={"help": "score the first so many images of --split; default: all"}
     )
+    robustness_samples: int = field(
+        default=0, metadata={"help": "let --judges judge the first so many of them, for the card; 0: none"}
+    )
 
     def __post_init__(self) -> None:
         for name in ("per_device_train_batch_size", "save_steps", "logging_steps"):
@@ -177,7 +219,7 @@ class TrainClassifierConfig:
             raise BadInput(f"--method_options are name=value, such as steps=10, not {wrong[0]!r}")
         if self.teacher_name_or_path and self.method != "distillation":
             raise BadInput(f"--teacher_name_or_path is for --method distillation, and the method is {self.method}")
-        for name in ("warmup_steps", "weight_decay", "shift"):
+        for name in ("warmup_steps", "weight_decay", "shift", "robustness_samples"):
             if getattr(self, name) < 0:
                 raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
         if not self.learning_rate > 0:

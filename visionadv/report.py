@@ -6,18 +6,14 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
+from visionadv.page import ACCENT, OTHER, called, chart, figure_text, number, render
 from visionadv.papers import printed_medians
 from visionadv.summary import distance_at, median_curve
 
@@ -43,10 +39,6 @@ _FURTHER = {
 }
 _RATES = {"success", "robust", "clean", "confirmed"}
 _SIDE = 112  # pixels that an image is shown with, at least
-
-# Colours that stand for variables of the page's style sheet, so that curves follow dark mode.
-_INKS = {"#010101": "var(--accent)", "#020202": "var(--muted)", "#030303": "var(--line)", "#040404": "var(--other)"}
-_ACCENT, _MUTED, _LINE, _OTHER = _INKS
 
 
 def report(
@@ -74,23 +66,22 @@ def report(
     order = sorted(records, key=lambda one: (one["already"], not one["success"], one[norm], one["example_id"]))
     attacked = [record for record in records if not record["already"]]
     successes = sum(record["success"] for record in attacked)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("visionadv").joinpath("report.html.j2").read_text(encoding="utf-8"))
     printed = printed_medians(
         config.get("dataset_name") or "", config.get("attack") or "", norm, config.get("goal") or "untargeted"
     )
-    return template.render(
-        title=f"{(config.get('attack') or 'attack').replace('_', ' ')} on {_name(config.get('model_name_or_path'))}",
+    return render(
+        "report.html.j2",
+        manifest,
+        title=f"{(config.get('attack') or 'attack').replace('_', ' ')} on {called(config.get('model_name_or_path'))}",
         lead=f"{successes:,} of {len(attacked):,} images are pushed to "
         + ("another class." if config.get("goal", "untargeted") == "untargeted" else "their target."),
-        facts=[f"{name} {manifest[name]}" for name in ("seed", "device", "precision") if name in manifest],
         headlines=[
-            {"name": name, "meaning": meaning, **_figure(measure, results.get(measure))}
+            {"name": name, "meaning": meaning, **figure_text(results.get(measure), rate=measure in _RATES)}
             for measure, (name, meaning) in _HEADLINES.items()
             if measure in results
         ],
         further=[
-            {"name": name, **_figure(measure, results[measure])}
+            {"name": name, **figure_text(results[measure], rate=measure in _RATES)}
             for measure, name in _FURTHER.items()
             if measure in results
         ],
@@ -102,31 +93,7 @@ def report(
         successes=successes,
         failures=len(attacked) - successes,
         already=len(records) - len(attacked),
-        entries={name: value for name, value in config.items() if value is not None} | (manifest.get("versions") or {}),
     )
-
-
-def _name(model: str | None) -> str:
-    """A Hub id as it is, a local path by its last folder."""
-    if model is None:
-        return "the embedded CNN"
-    return Path(model).name if Path(model).exists() or model.count("/") > 1 else model
-
-
-def _figure(measure: str, result: Mapping[str, Any] | None) -> dict[str, str]:
-    """A measure as text."""
-    result = result or {}
-    scale, unit = (100, " %") if measure in _RATES else (1, "")
-    value, low, high = (
-        "–" if result.get(key) is None else _number(scale * result[key], bool(unit)) for key in ("value", "low", "high")
-    )
-    interval = "" if "–" in (low, high) else f"{low} to {high}{unit}"
-    return {"value": value if value == "–" else value + unit, "interval": interval}
-
-
-def _number(value: float, rate: bool = False) -> str:
-    """Three digits that matter, or one behind the point for a rate."""
-    return f"{value:.1f}" if rate else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _card(record: Record, norm: str, pictures: Pictures, classes: Sequence[str]) -> dict[str, Any]:
@@ -136,20 +103,20 @@ def _card(record: Record, norm: str, pictures: Pictures, classes: Sequence[str])
     largest = float(np.abs(difference).max())
     magnified = 0.5 + difference * (0.5 / largest if largest else 0.0)
 
-    def called(number: int | None) -> str:
-        return "–" if number is None or number < 0 else classes[number] if number < len(classes) else str(number)
+    def name_of(place: int | None) -> str:
+        return "–" if place is None or place < 0 else classes[place] if place < len(classes) else str(place)
 
     status = "already" if record["already"] else "yes" if record["success"] else "no"
     return {
         "id": record["example_id"],
         "status": status,
         "images": [_png(one) for one in (original, adversarial, magnified)],
-        "factor": _number(0.5 / largest) if largest else "",
-        "label": called(record["label"]),
-        "clean": called(record["clean_class"]),
-        "target": None if record["target"] is None else called(record["target"]),
-        "found": called(record["adversarial_class"]),
-        "distance": _number(record[norm]),
+        "factor": number(0.5 / largest) if largest else "",
+        "label": name_of(record["label"]),
+        "clean": name_of(record["clean_class"]),
+        "target": None if record["target"] is None else name_of(record["target"]),
+        "found": name_of(record["adversarial_class"]),
+        "distance": number(record[norm]),
         "norm": _NORMS[norm],
         "queries": f"{record['queries']:,}",
     }
@@ -175,12 +142,12 @@ def _within_svg(records: Sequence[Record], norm: str) -> Markup | None:
     shares = np.arange(1, len(distances) + 1) / len(records)
 
     def draw(axes: Any) -> None:
-        axes.step([0, *distances, 1.05 * distances[-1]], [0, *shares, shares[-1]], where="post", color=_ACCENT)
+        axes.step([0, *distances, 1.05 * distances[-1]], [0, *shares, shares[-1]], where="post", color=ACCENT)
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel(f"{_NORMS[norm]} distance")
 
-    return _svg(draw)
+    return chart(draw)
 
 
 def _reached_svg(records: Sequence[Record], norm: str, printed: Sequence[tuple[int, float]]) -> Markup | None:
@@ -196,39 +163,14 @@ def _reached_svg(records: Sequence[Record], norm: str, printed: Sequence[tuple[i
         axes.set_xlabel("queries")
         axes.set_xscale("log")
         if math.isfinite(medians[-1]):
-            axes.plot(queries, [one if math.isfinite(one) else math.nan for one in medians], color=_ACCENT)
+            axes.plot(queries, [one if math.isfinite(one) else math.nan for one in medians], color=ACCENT)
             axes.set_ylabel(f"median {_NORMS[norm]} distance")
             if printed:
-                axes.plot(*zip(*printed, strict=True), "o", color=_OTHER)
+                axes.plot(*zip(*printed, strict=True), "o", color=OTHER)
             axes.set_ylim(bottom=0)
         else:
-            axes.plot(queries, shares, color=_ACCENT)
+            axes.plot(queries, shares, color=ACCENT)
             axes.set_ylabel("success")
             axes.yaxis.set_major_formatter(PercentFormatter(1))
 
-    return _svg(draw)
-
-
-def _svg(draw: Callable[[Any], None]) -> Markup:
-    """A small chart as SVG whose colours are those of the page."""
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "visionadv",
-        "font.family": "sans-serif",
-        "font.size": 11,
-    }
-    style |= {name: _MUTED for name in ("axes.labelcolor", "xtick.color", "ytick.color", "text.color")}
-    style |= {"axes.edgecolor": _LINE, "grid.color": _LINE}
-    with rc_context(style):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axes = figure.subplots()
-        draw(axes)
-        axes.grid(True, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    for ink, variable in _INKS.items():
-        text = text.replace(ink, variable)
-    return Markup(text)
+    return chart(draw)
