@@ -112,12 +112,12 @@ def draw(path: Path, points: Any, labels: Any, lines: dict[str, Any], results: d
     figure = Figure(figsize=(3.2 * len(lines), 3.4), layout="constrained")
     grid = torch.linspace(-16, 16, 300)
     plane = torch.stack(torch.meshgrid(grid, grid, indexing="xy"), dim=-1).view(-1, 1, 1, 2) / SCALE + 0.5
-    places = SCALE * (points.view(-1, 2) - 0.5)
+    places, classes = (SCALE * (points.view(-1, 2) - 0.5)).numpy(), labels.numpy()
     for axes, (title, model) in zip(figure.subplots(1, len(lines), sharey=True), lines.items(), strict=True):
         with torch.no_grad():
-            says = model(plane).argmax(1).view(300, 300)
+            says = model(plane).argmax(1).view(300, 300).numpy()
         axes.imshow(says, extent=(-16, 16, -16, 16), origin="lower", cmap="coolwarm", alpha=0.25, aspect="auto")
-        axes.scatter(*places.T, c=labels, cmap="coolwarm", s=9, edgecolors="none")
+        axes.scatter(*places.T, c=classes, cmap="coolwarm", s=9, edgecolors="none")
         axes.set_title(f"{title}\n{results[title]['value']:.0%} right", fontsize=10)
         axes.set_xlim(-6, 6)
     buffer = io.BytesIO()
