@@ -11,7 +11,8 @@ def test_adversarial_training_gives_up_points_and_cat_does_not(tmp_path, run_her
     right = {name: one["value"] for name, one in json.loads((tmp_path / "toy" / "results.json").read_text()).items()}
     assert min(right["natural"], right["adversarial, eps = 1"]) == 1
     assert right["CAT, eps up to 4"] > 0.9 > right["adversarial, eps = 4"]
-    assert Image.open(tmp_path / "toy" / "toy_margin.png").size[0] > 1000
+    with Image.open(tmp_path / "toy" / "toy_margin.png") as picture:
+        assert picture.size[0] > 1000
 
 
 def test_mistakes(run_here):
