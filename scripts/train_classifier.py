@@ -27,6 +27,7 @@ The same for CIFAR-10, on one GPU:
         --train_eps 0.031 --model_name_or_path runs/cifar10 --output_dir runs/bn
 
 advprop and robmask make two nets: the folder's is for clean images, and adversarial/ in it is for attacked ones.
+method.safetensors has what the method itself has learnt: SPROUT's beta, CAT's distances.
 
 --model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
 scored. The same command again goes on from the last checkpoint. The folder holds the net with its card, ready for
@@ -42,7 +43,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from _estimates import estimate, estimates, print_table
-from _run import launch, writable_folder, write_json
+from _run import launch, writable_folder, write_bytes, write_json
 from train_seq2seq import TrainArguments, begin, push
 
 from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
@@ -74,6 +75,7 @@ def main(
         accelerator.wait_for_everyone()  # all have looked before the first one goes on
         nets = fit(folder, accelerator, model, method, config, train, arguments.seed)
         if accelerator.is_main_process:
+            save_state(folder, method)
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
                 save(folder / name, net, source, config, scores_of(net, test, config, evaluation, accelerator.device))
     accelerator.end_training()
@@ -165,6 +167,15 @@ def fit(
                 accelerator.log(told, step=step)
 
         return method.nets(training.run(folder, on_step))
+
+
+def save_state(folder: Path, method: Any) -> None:
+    """What the method has learnt itself, such as SPROUT's beta and CAT's distances, if there is anything."""
+    from safetensors.torch import save as as_bytes
+
+    state = {name: values.detach().cpu().contiguous() for name, values in method.state_dict().items()}
+    if state:
+        write_bytes(folder / "method.safetensors", as_bytes(state))
 
 
 def scores_of(

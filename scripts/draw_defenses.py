@@ -1,0 +1,204 @@
+"""Draw how nets were trained and what became of them: the figures of chapters 4 to 6 of Cheng's dissertation.
+
+    python scripts/draw_defenses.py --figure landscape --dataset_name ylecun/mnist \\
+        --nets natural=runs/natural adversarial=runs/robust cat=runs/cat
+    python scripts/draw_defenses.py --figure curves --nets natural=runs/natural-judged cat=runs/cat-judged
+    python scripts/draw_defenses.py --figure radar --nets natural=runs/natural-judged sprout=runs/sprout-judged
+    python scripts/draw_defenses.py --figure labels --nets sprout=runs/sprout
+    python scripts/draw_defenses.py --figure distances --nets cat=runs/cat
+    python scripts/draw_defenses.py --figure norms --nets before=runs/robust after=runs/robust-bn
+    python scripts/draw_defenses.py --figure maps --dataset_name ylecun/mnist --nets before=runs/robust after=runs/bn
+
+Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py. The picture
+is written to --output_dir (runs/draw_defenses) under the figure's name.
+"""
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from _run import launch, writable_folder, write_bytes
+
+from visionadv.configs import BadInput, DataConfig
+
+
+@dataclass(frozen=True)
+class FigureArguments:
+    """Which figure, of what."""
+
+    figure: Literal["landscape", "curves", "radar", "labels", "distances", "norms", "maps"] = field(
+        default="landscape", metadata={"help": "what is drawn"}
+    )
+    nets: list[str] = field(default_factory=list, metadata={"help": "name=folder of each net"})
+    output_dir: str | None = field(default=None, metadata={"help": "folder; default: runs/draw_defenses"})
+    count: int = field(default=100, metadata={"help": "landscape: images of the split, whose mean loss is drawn"})
+    extent: float = field(default=0.1, metadata={"help": "landscape: how far, in either direction"})
+    points: int = field(default=21, metadata={"help": "landscape: of either axis"})
+    image: int = field(default=0, metadata={"help": "maps: the number of the image"})
+    curve_judges: list[str] = field(
+        default_factory=lambda: ["pgd", "autoattack"], metadata={"help": "curves and radar: whose accuracy"}
+    )
+    seed: int = field(default=0, metadata={"help": "landscape: seed of the random signs"})
+
+    def __post_init__(self) -> None:
+        if wrong := [one for one in self.nets if "=" not in one]:
+            raise BadInput(f"--nets are name=folder, not {wrong[0]!r}")
+        if min(self.count, self.points) < 1 or not self.extent > 0:
+            raise BadInput("--count and --points must be at least 1, and --extent above 0")
+        if not self.nets:
+            raise BadInput("--nets are missing: name=folder of each")
+
+
+def main(arguments: FigureArguments, source: DataConfig) -> None:
+    """Draws one figure."""
+    folder = writable_folder(arguments.output_dir or "runs/draw_defenses")
+    nets = dict(one.split("=", 1) for one in arguments.nets)
+    draw = {
+        "landscape": draw_landscape,
+        "curves": draw_curves,
+        "radar": draw_radar,
+        "labels": draw_labels,
+        "distances": draw_distances,
+        "norms": draw_norms,
+        "maps": draw_maps,
+    }[arguments.figure]
+    figure, buffer, path = draw(arguments, source, nets), io.BytesIO(), folder / f"{arguments.figure}.png"
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+    print(f"the picture is {path}")
+
+
+def draw_landscape(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """The loss around the first images."""
+    from visionadv.data import load_images
+    from visionadv.figures import landscapes
+    from visionadv.landscape import landscape
+    from visionadv.loading import load_victim
+    from visionadv.noise import example_seeds
+
+    data = load_images(**source.options(max_samples=arguments.count))
+    images, seeds, grids = data.images(0), example_seeds(arguments.seed, range(len(data))), {}
+    for name, path in nets.items():
+        victim = load_victim(path, classes=len(data.classes))
+        where = {"extent": arguments.extent, "points": arguments.points}
+        grids[name] = landscape(victim, images, data.labels, seeds, **where).numpy()
+    return landscapes(grids, arguments.extent)
+
+
+def draw_curves(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """Robust accuracy against the distance."""
+    from visionadv.figures import robustness_curves
+
+    return robustness_curves({name: results_of(path) for name, path in nets.items()}, arguments.curve_judges)
+
+
+def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """What all nets were judged by, clean accuracy, these judges and invariance."""
+    from visionadv.figures import radar
+    from visionadv.invariance import CHANGES
+
+    results = {name: results_of(path) for name, path in nets.items()}
+    wanted = {"clean", *CHANGES, *arguments.curve_judges}
+    shared = [
+        measure
+        for measure in next(iter(results.values()))
+        if measure.partition("@")[0] in wanted and all(measure in one for one in results.values())
+    ]
+    if len(shared) < 3:
+        raise BadInput("these runs have fewer than three measures in common; judge them by the same judges")
+    return radar({name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()})
+
+
+def draw_labels(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """SPROUT's beta."""
+    from visionadv.figures import label_correlation
+    from visionadv.loading import load_classifier
+
+    path = only(nets)
+    beta = state_of(path, "beta")
+    labels = load_classifier(path).labels
+    return label_correlation(beta, labels or [str(number) for number in range(len(beta))])
+
+
+def draw_distances(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """CAT's distances."""
+    from visionadv.figures import histogram
+
+    values = state_of(only(nets), "distances")
+    return histogram(values, float(values.max()) or 1.0)
+
+
+def draw_norms(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """The first layer of batch normalisation of two nets."""
+    from visionadv.figures import norm_statistics
+
+    before, after = (first_norm(path)[1] for path in two(nets))
+    names = {"running mean": "running_mean", "running variance": "running_var", "gamma": "weight", "beta": "bias"}
+    told = [{name: getattr(layer, key).detach().numpy() for name, key in names.items()} for layer in (before, after)]
+    return norm_statistics(*told)
+
+
+def draw_maps(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """What comes out of the first normalisation and ReLU for one image, of two nets."""
+    from visionadv.data import load_images
+    from visionadv.figures import feature_maps
+
+    data, found = load_images(**source.options(max_samples=arguments.image + 1)), {}
+    image = data.images(arguments.image, arguments.image + 1)
+    for name, path in zip(nets, two(nets), strict=True):
+        model, layer = first_norm(path)
+        seen: list[Any] = []
+        handle = layer.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out))
+        model(image)
+        handle.remove()
+        found[name] = seen[0][0].relu().detach().numpy()
+    return feature_maps(found)
+
+
+def results_of(path: str) -> dict[str, Any]:
+    """results.json of a run folder. Raises BadInput if there is none, or it has no clean accuracy."""
+    file = Path(path) / "results.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    if "clean" not in found:
+        raise BadInput(f"{path} is no run folder of evaluate_robustness.py with the judge clean; name one")
+    return found
+
+
+def state_of(path: str, name: str) -> Any:
+    """A part of a method's state. Raises BadInput if the folder doesn't have it."""
+    from safetensors.numpy import load_file
+
+    file = Path(path) / "method.safetensors"
+    found = load_file(file) if file.exists() else {}
+    if name not in found:
+        raise BadInput(f"{path} has no {name} of a method; name a folder of train_classifier.py --method sprout or cat")
+    return found[name]
+
+
+def first_norm(path: str) -> tuple[Any, Any]:
+    """A net, and its first layer of batch normalisation."""
+    from visionadv.loading import load_classifier
+    from visionadv.training.norms import norms_of
+
+    model: Any = load_classifier(path)
+    return model, norms_of(model)[0][1]
+
+
+def only(nets: dict[str, str]) -> str:
+    """The folder of the one net. Raises BadInput for several."""
+    if len(nets) != 1:
+        raise BadInput(f"this figure is of one net, and --nets names {len(nets)}")
+    return next(iter(nets.values()))
+
+
+def two(nets: dict[str, str]) -> list[str]:
+    """The folders of two nets. Raises BadInput for another number."""
+    if len(nets) != 2:
+        raise BadInput(f"this figure is of two nets, before and after, and --nets names {len(nets)}")
+    return list(nets.values())
+
+
+if __name__ == "__main__":
+    launch(main, FigureArguments, DataConfig, mistakes=(BadInput,), description=__doc__)

@@ -1,0 +1,59 @@
+"""Every figure of the defenses once, of tiny nets."""
+
+import json
+
+import pytest
+from PIL import Image
+
+
+def test_every_figure_is_drawn(tmp_path, run_here):
+    environment = {"ACCELERATE_USE_CPU": "true"}
+
+    def run(script, *options):
+        done = run_here(f"{script}.py", *map(str, options), env=environment)
+        assert done.returncode == 0, done.stderr
+
+    tiny = "--max_samples 40 --max_steps 2 --per_device_train_batch_size 8".split()
+    for method in ("sprout", "cat"):
+        run("train_classifier", *tiny, "--method", method, "--output_dir", method)
+    run("train_classifier", *tiny, "--model", "resnet", "--output_dir", "net")
+    bn = ["--method", "bn_finetune", "--model_name_or_path", tmp_path / "net"]
+    run("train_classifier", *tiny, "--model", "resnet", *bn, "--output_dir", "bn")
+    judges = "--judges clean pgd rotation contrast --test_eps 0.05 0.1 --pgd_steps 2 --max_samples 8".split()
+    for name in ("sprout", "cat"):
+        run("evaluate_robustness", "--model_name_or_path", tmp_path / name, *judges, "--output_dir", f"{name}-judged")
+    figures = {
+        "landscape": ["sprout", "cat", "--count", 3, "--points", 3],
+        "curves": ["sprout-judged", "cat-judged", "--curve_judges", "pgd"],
+        "radar": ["sprout-judged", "cat-judged"],
+        "labels": ["sprout"],
+        "distances": ["cat"],
+        "norms": ["net", "bn"],
+        "maps": ["net", "bn"],
+    }
+    for figure, (*names,) in figures.items():
+        nets = [f"{name}={tmp_path / name}" for name in names if isinstance(name, str) and (tmp_path / name).is_dir()]
+        rest = [name for name in names if not (isinstance(name, str) and (tmp_path / name).is_dir())]
+        run("draw_defenses", "--figure", figure, "--nets", *nets, *rest, "--output_dir", "drawn")
+        with Image.open(tmp_path / "drawn" / f"{figure}.png") as picture:
+            assert min(picture.size) > 100 and len(picture.convert("L").getcolors() or range(99)) > 3
+    done = run_here("draw_defenses.py", "--figure", "labels", "--nets", f"cat={tmp_path / 'cat'}", env=environment)
+    assert done.returncode == 2 and "has no beta of a method" in done.stderr.splitlines()[-1]
+    results = json.loads((tmp_path / "cat-judged" / "results.json").read_text())
+    assert {"clean", "rotation", "contrast", "pgd@0.05", "pgd@0.1"} <= set(results)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "--nets are missing"),
+        (["--nets", "x"], "--nets are name=folder"),
+        (["--nets", "x=nowhere", "--figure", "curves"], "is no run folder of evaluate_robustness.py"),
+        (["--nets", "x=nowhere", "--figure", "maps"], "of two nets, before and after"),
+        (["--nets", "x=nowhere", "y=nowhere", "--figure", "labels"], "of one net, and --nets names 2"),
+        (["--nets", "x=y", "--points", "0"], "must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_line(options, told, run_here):
+    done = run_here("draw_defenses.py", *options)
+    assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1], done.stderr
