@@ -1,7 +1,7 @@
 """What a step of each method of training costs, in steps of natural training: all of them in turns, in one run.
 
     python scripts/benchmark_training.py
-    python scripts/benchmark_training.py --model resnet --image_shape 3 32 32 --methods natural adversarial sprout robmask
+    python scripts/benchmark_training.py --benchmark_model resnet --image_shape 3 32 32 --methods adversarial sprout
 
 Random images. Told are the time of a step over that of natural training and, for comparison, how many forward and
 backward passes the method needs at least: a pass of the inner attack has no gradients of weights, and is cheaper. The
