@@ -147,11 +147,12 @@ class EvaluationConfig:
     pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
     long_steps: int = field(default=100, metadata={"help": "of pgd_restarts"})
     restarts: int = field(default=10, metadata={"help": "of pgd_restarts"})
-    square_queries: int = field(default=5000, metadata={"help": "of Square, in autoattack, too"})
+    square_queries: int = field(default=5000, metadata={"help": "of square"})
+    autoattack_queries: int = field(default=5000, metadata={"help": "of Square in autoattack; 5000 is the standard"})
     decision_queries: int = field(default=1000, metadata={"help": "of decision: HopSkipJump in Linf"})
 
     def __post_init__(self) -> None:
-        for name in ("pgd_steps", "long_steps", "restarts", "square_queries", "decision_queries"):
+        for name in ("pgd_steps", "long_steps", "restarts", "square_queries", "autoattack_queries", "decision_queries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
         if wrong := [eps for eps in self.test_eps if not 0 < eps <= 1]:

@@ -123,7 +123,7 @@ def attack_of(name: str, config: EvaluationConfig) -> Any:
         "transfer": {"steps": config.pgd_steps},
         "pgd_restarts": {"steps": config.long_steps, "restarts": config.restarts},
         "square": {"steps": config.square_queries},
-        "autoattack": {"queries": config.square_queries},
+        "autoattack": {"queries": config.autoattack_queries},
     }
     return attack_named(attack, **options, **of_config.get(name, {}))
 

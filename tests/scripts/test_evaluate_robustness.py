@@ -6,7 +6,7 @@ import pytest
 
 from visionadv.loading import EMBEDDED
 
-QUICK = "--max_samples 8 --per_device_batch_size 4 --test_eps 0.2 --long_steps 10 --restarts 2 --square_queries 30"
+QUICK = "--max_samples 8 --per_device_batch_size 4 --test_eps 0.2 --long_steps 10 --restarts 2 --square_queries 30 --autoattack_queries 30"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_nets_are_blended(tmp_path, run_here, judge_here):
 
 def test_training_tells_the_robustness_of_what_it_made(tmp_path, run_here):
     options = "--max_samples 60 --max_steps 3 --robustness_samples 10 --judges clean pgd autoattack --test_eps 0.1"
-    options += " --square_queries 20 --method adversarial --train_eps 0.1 --method_options steps=2 --output_dir run"
+    options += " --autoattack_queries 20 --method adversarial --train_eps 0.1 --method_options steps=2 --output_dir run"
     done = run_here("train_classifier.py", *options.split(), env={"ACCELERATE_USE_CPU": "true"})
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())

@@ -30,7 +30,7 @@ def test_judges_say_what_the_closed_form_says():
         test_eps=[eps],
         test_l2_eps=[far],
         restarts=2,
-        square_queries=50,
+        autoattack_queries=50,
     )
     said, shown = judged(judges_of(config), victim, images, labels, example_seeds(0, range(40)))
     right = torch.arange(40) >= 3
