@@ -6,7 +6,8 @@ import pytest
 
 from visionadv.loading import EMBEDDED
 
-QUICK = "--max_samples 8 --per_device_batch_size 4 --test_eps 0.2 --long_steps 10 --restarts 2 --square_queries 30 --autoattack_queries 30"
+QUICK = "--max_samples 8 --per_device_batch_size 4 --test_eps 0.2 --long_steps 10 --restarts 2"
+QUICK += " --square_queries 30 --autoattack_queries 30"
 
 
 @pytest.fixture
