@@ -44,7 +44,7 @@ class NegotiationConfig(PreTrainedConfig):
         hidden_size: d, of the speaking GRU.
         selection_size: of the decision's GRU in either direction, of its attention and of its last layer.
         dropout: on what the decision's GRU and its last layer read.
-        word_dropout: on what the speaking GRU reads, and on its states where words come of them; None: as the other.
+        word_dropout: on what the speaking GRU reads; None: as the other.
         selection_weight: of the decision's loss beside the words'.
         init_range: weights start uniform in [-init_range, init_range], biases at 0, the decision's GRU as torch has it.
         temperature: of the words that it says; 0 says the likeliest.
@@ -215,7 +215,7 @@ class NegotiationAgent(PreTrainedModel):
 
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the word that follows states (..., d)."""
-        return self.output(self.word_dropout(states)) @ self.embedding.weight.T
+        return self.output(states) @ self.embedding.weight.T
 
     def sayable(self, logits: Tensor) -> Tensor:
         """`word_logits` at the agent's temperature, without the words that nobody says."""
