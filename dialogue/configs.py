@@ -121,16 +121,16 @@ class SupervisedConfig:
     selection_size: int = field(default=256, metadata={"help": "width of the decision's GRU in either direction"})
     dropout: float = field(default=0.5, metadata={"help": "on what the decision's GRU and its last layer read"})
     word_dropout: float = field(default=0.4, metadata={"help": "on what the speaking GRU reads"})
-    selection_weight: float = field(default=0.5, metadata={"help": "of the decision's loss beside the words'"})
+    selection_weight: float = field(default=0.1, metadata={"help": "of the decision's loss beside the words'"})
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=200, metadata={"help": "steps until it is reached; then it falls to 0"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
     max_grad_norm: float = field(default=0.5, metadata={"help": "longest gradient, L2"})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "dialogues in a step on each device"})
-    num_train_epochs: float = field(default=18.0, metadata={"help": "passes over the corpus"})
+    num_train_epochs: float = field(default=15.0, metadata={"help": "passes over the corpus"})
     word_epochs: float = field(
-        default=8.0, metadata={"help": "the first of these, which teach words only: a quarter of the work"}
+        default=4.0, metadata={"help": "the first of these, which teach words only: a quarter of the work"}
     )
     max_steps: int = field(default=-1, metadata={"help": "steps, instead of the epochs"})
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints, each scored on validation"})

@@ -3,9 +3,11 @@
 Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both sides, and the shares where they are known.
 
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the falling rate stands
-for their second phase. The first epochs teach words only, which takes a quarter of the time. The checkpoint of the
-lowest loss on the validation split is kept, words and decision together; by the decision's alone, as theirs, it would
-be an earlier one, which speaks worse and agrees with itself less often.
+for their second phase. The first epochs teach words only, which takes a quarter of the time. The decision's loss weighs
+a tenth and not a half: its own weights don't feel that, for AdamW steps don't depend on the size of gradients, but
+those that it shares with the words do, and words are learnt better. The checkpoint of the lowest loss on the validation
+split is kept, words and decision together; by the decision's alone, as theirs, it would be an earlier one, which speaks
+worse and agrees with itself less often.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Train a negotiation agent: to speak and decide as people do, and then to win; or an adversary against one.
 
-On the simulator's dialogues, by default: offline. These make the agents of the package (dialogue/embedded), in ten,
+On the simulator's dialogues, by default: offline. These make the agents of the package (dialogue/embedded), in five,
 three and five minutes of one CPU core; the later ones go on from the earlier ones, as they are in the package:
 
     python scripts/train_negotiator.py --output_dir runs/sv --embedding_size 64 --selection_size 128 --dropout 0.1 \\
-        --word_dropout 0.1 --word_epochs 0 --per_device_train_batch_size 32 --learning_rate 4e-3 --num_train_epochs 8 \\
+        --word_dropout 0.1 --word_epochs 3 --per_device_train_batch_size 32 --learning_rate 4e-3 --num_train_epochs 8 \\
         --save_steps 250
     python scripts/train_negotiator.py --output_dir runs/rl --stage reinforce
     python scripts/train_negotiator.py --output_dir runs/adversary --stage attack --rl_dialogues 19200
