@@ -45,6 +45,7 @@ class NegotiationConfig(PreTrainedConfig):
         selection_size: of the decision's GRU in either direction, of its attention and of its last layer.
         dropout: on what the decision's GRU and its last layer read.
         word_dropout: on what the speaking GRU reads; None: as the other.
+        output_dropout: on the speaking GRU's states, where words come of them; the authors have none.
         selection_weight: of the decision's loss beside the words'.
         init_range: weights start uniform in [-init_range, init_range], biases at 0, the decision's GRU as torch has it.
         temperature: of the words that it says; 0 says the likeliest.
@@ -61,6 +62,7 @@ class NegotiationConfig(PreTrainedConfig):
     selection_size: int = 256
     dropout: float = 0.5
     word_dropout: float | None = None
+    output_dropout: float = 0.0
     selection_weight: float = 0.5
     init_range: float = 0.1
     temperature: float = 0.5
@@ -157,6 +159,7 @@ class NegotiationAgent(PreTrainedModel):
         self.heads = nn.Linear(s, 6 * OUTCOMES)
         self.dropout = nn.Dropout(config.dropout)
         self.word_dropout = nn.Dropout(config.dropout if config.word_dropout is None else config.word_dropout)
+        self.output_dropout = nn.Dropout(config.output_dropout)
         self.post_init()
 
     @torch.no_grad()
@@ -215,7 +218,7 @@ class NegotiationAgent(PreTrainedModel):
 
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the word that follows states (..., d)."""
-        return self.output(states) @ self.embedding.weight.T
+        return self.output(self.output_dropout(states)) @ self.embedding.weight.T
 
     def sayable(self, logits: Tensor) -> Tensor:
         """`word_logits` at the agent's temperature, without the words that nobody says."""

@@ -220,7 +220,7 @@ class Reinforcement:
     def _train(self, *, dropout: bool) -> None:
         """Training mode, for cuDNN's GRU has a gradient in no other; dropout is apart."""
         self.model.train()
-        for layer in (self.agent.dropout, self.agent.word_dropout):
+        for layer in (self.agent.dropout, self.agent.word_dropout, self.agent.output_dropout):
             layer.train(dropout)
 
     def _descend(self, loss: Tensor, optimizer: Any) -> None:

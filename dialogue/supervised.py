@@ -3,11 +3,9 @@
 Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both sides, and the shares where they are known.
 
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the falling rate stands
-for their second phase. The first epochs teach words only, which takes a quarter of the time. The decision's loss weighs
-a tenth and not a half: its own weights don't feel that, for AdamW steps don't depend on the size of gradients, but
-those that it shares with the words do, and words are learnt better. The checkpoint of the lowest loss on the validation
-split is kept, words and decision together; by the decision's alone, as theirs, it would be an earlier one, which speaks
-worse and agrees with itself less often.
+for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
+otherwise. The checkpoint of the lowest loss on the validation split is kept, words and decision together; by the
+decision's alone, as theirs, it would be an earlier one, which speaks worse and agrees with itself less often.
 """
 
 from __future__ import annotations
@@ -79,28 +77,16 @@ def build(config: SupervisedConfig, dialogues: Sequence[Dialogue]) -> Negotiatio
     """A new agent that knows the words of the dialogues. Its weights come from torch's global generator: seed it."""
     words = build_vocabulary(count_words(dialogues), config.rarest)
     sizes = ("embedding_size", "context_size", "hidden_size", "selection_size")
-    names = (*sizes, "dropout", "word_dropout", "selection_weight", "temperature")
+    names = (*sizes, "dropout", "word_dropout", "output_dropout", "selection_weight", "temperature")
     return NegotiationAgent(NegotiationConfig(words=words, **{name: getattr(config, name) for name in names}))
 
 
 class SupervisedTrainer(Trainer):
-    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost.
+    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost."""
 
-    Args:
-        word_epochs: epochs in the beginning that teach words only.
-    """
-
-    def __init__(self, *args: Any, word_epochs: float = 0.0, **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.word_epochs, self._clock = word_epochs, time.process_time()
-
-    def compute_loss(self, model: Any, inputs: dict[str, Tensor], *args: Any, **options: Any) -> Any:
-        """The model's own, or that of the words alone."""
-        if (self.state.epoch or 0.0) >= self.word_epochs:
-            return super().compute_loss(model, inputs, *args, **options)
-        ids, lengths = inputs["input_ids"], inputs["lengths"]
-        logits = model(**{name: values for name, values in inputs.items() if name != "choices"}, decide=False).logits
-        return word_losses(logits, ids, lengths).sum() / (lengths - 1).sum()
+        self._clock = time.process_time()
 
     @property
     def cpu_seconds(self) -> float:
