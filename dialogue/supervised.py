@@ -115,7 +115,8 @@ class SupervisedTrainer(Trainer):
                 first, end = (0, turn) if step < turn else (turn, num_training_steps)
                 return min(1.0, (step - first + 1) / warm, (end - step) / max(1, end - first - warm))
 
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, share)
+            chosen: Any = optimizer or self.optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, share)
         return self.lr_scheduler
 
     @property
