@@ -120,8 +120,8 @@ class SupervisedConfig:
     hidden_size: int = field(default=128, metadata={"help": "width of the speaking GRU"})
     selection_size: int = field(default=256, metadata={"help": "width of the decision's GRU in either direction"})
     dropout: float = field(default=0.5, metadata={"help": "on what the decision's GRU and its last layer read"})
-    word_dropout: float = field(default=0.35, metadata={"help": "on what the speaking GRU reads"})
-    output_dropout: float = field(default=0.0, metadata={"help": "on its states, where words come of them"})
+    word_dropout: float = field(default=0.2, metadata={"help": "on what the speaking GRU reads"})
+    output_dropout: float = field(default=0.2, metadata={"help": "on its states, where words come of them"})
     selection_weight: float = field(default=0.5, metadata={"help": "of the decision's loss beside the words'"})
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
@@ -129,9 +129,9 @@ class SupervisedConfig:
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
     max_grad_norm: float = field(default=0.5, metadata={"help": "longest gradient, L2"})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "dialogues in a step on each device"})
-    num_train_epochs: float = field(default=20.0, metadata={"help": "passes over the corpus"})
+    num_train_epochs: float = field(default=16.0, metadata={"help": "passes over the corpus"})
     word_epochs: float = field(
-        default=12.0,
+        default=0.0,
         metadata={
             "help": "the first of these, which teach words; the others the decision. 0: both at once, as the paper"
         },

@@ -2,11 +2,11 @@
 
 Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both sides, and the shares where they are known.
 
-Deviations: words are learnt first, to the end, and then the decision, on words that stay as they are (`word_epochs`; 0
-is the paper's way, both at once). Learnt beside words, the decision costs them, and takes several times the epochs
-itself. AdamW with a rate that falls in either part, in place of SGD whose rate is divided by hand. The checkpoint of
-the lowest loss on the validation split is kept, words and decision together; by the decision's alone, as theirs, agents
-whose words and decision are learnt at once speak worse and agree with themselves less often.
+Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the falling rate stands
+for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
+otherwise. The checkpoint of the lowest loss on the validation split is kept, words and decision together; by the
+decision's alone, as theirs, it would be an earlier one, which speaks worse and agrees with itself less often. With
+`word_epochs`, words are learnt first, to the end, and then the decision on words that stay as they are.
 """
 
 from __future__ import annotations
