@@ -186,7 +186,6 @@ class NegotiationAgent(PreTrainedModel):
         values: Tensor,
         choices: Tensor | None = None,
         decide: bool = True,
-        frozen_words: bool = False,
         **kwargs: Any,
     ) -> NegotiationOutput:
         """Words of both sides one after the other, and the decision on the whole.
@@ -196,13 +195,11 @@ class NegotiationAgent(PreTrainedModel):
             counts, values: (B, 3).
             choices: (B,) what the side took, `IGNORED` where that isn't known. With them come the losses.
             decide: False leaves the decision out, by far the most of the work.
-            frozen_words: gradients are those of the decision's own weights alone.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_words):
-            context = self.context(counts, values)
-            embedded = self.embedding(input_ids)
-            states = self.states(embedded, lengths, context)
-            logits = self.word_logits(states)
+        context = self.context(counts, values)
+        embedded = self.embedding(input_ids)
+        states = self.states(embedded, lengths, context)
+        logits = self.word_logits(states)
         if not decide:
             return NegotiationOutput(logits=logits)
         selection_logits = self.decision(embedded, states, lengths, context)

@@ -130,12 +130,6 @@ class SupervisedConfig:
     max_grad_norm: float = field(default=0.5, metadata={"help": "longest gradient, L2"})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "dialogues in a step on each device"})
     num_train_epochs: float = field(default=16.0, metadata={"help": "passes over the corpus"})
-    word_epochs: float = field(
-        default=0.0,
-        metadata={
-            "help": "the first of these, which teach words; the others the decision. 0: both at once, as the paper"
-        },
-    )
     max_steps: int = field(default=-1, metadata={"help": "steps, instead of the epochs"})
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints, each scored on validation"})
     save_total_limit: int = field(default=2, metadata={"help": "checkpoints that are kept, the best one among them"})
@@ -149,7 +143,7 @@ class SupervisedConfig:
         for name in ("learning_rate", "max_grad_norm"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"--{name} must be positive, not {getattr(self, name)}")
-        for name in ("rarest", "selection_weight", "temperature", "word_epochs"):
+        for name in ("rarest", "selection_weight", "temperature"):
             if getattr(self, name) < 0:
                 raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
         for name in ("dropout", "word_dropout", "output_dropout"):

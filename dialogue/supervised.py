@@ -5,8 +5,7 @@ Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both side
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the falling rate stands
 for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
 otherwise. The checkpoint of the lowest loss on the validation split is kept, words and decision together; by the
-decision's alone, as theirs, it would be an earlier one, which speaks worse and agrees with itself less often. With
-`word_epochs`, words are learnt first, to the end, and then the decision on words that stay as they are.
+decision's alone, as theirs, it would be an earlier one, which speaks worse and agrees with itself less often.
 """
 
 from __future__ import annotations
@@ -83,41 +82,11 @@ def build(config: SupervisedConfig, dialogues: Sequence[Dialogue]) -> Negotiatio
 
 
 class SupervisedTrainer(Trainer):
-    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost.
+    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost."""
 
-    Args:
-        word_epochs: epochs in the beginning that teach words only; those behind them teach the decision only. 0 for
-            both at once.
-    """
-
-    def __init__(self, *args: Any, word_epochs: float = 0.0, **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.word_epochs, self._clock = word_epochs, time.process_time()
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
-        """The model's own; first of the words alone, and then with a gradient in the decision alone."""
-        if not self.word_epochs:
-            return super().compute_loss(model, inputs, *args, **options)
-        if (self.state.epoch or 0.0) >= self.word_epochs:
-            self.accelerator.unwrap_model(model).word_dropout.eval()
-            return super().compute_loss(model, {**inputs, "frozen_words": True}, *args, **options)
-        ids, lengths = inputs["input_ids"], inputs["lengths"]
-        logits = model(**{name: values for name, values in inputs.items() if name != "choices"}, decide=False).logits
-        return word_losses(logits, ids, lengths).sum() / (lengths - 1).sum()
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The rate rises in `warmup_steps` and falls to 0, in either part of the training."""
-        turn = min(num_training_steps, round(self.word_epochs * len(self.get_train_dataloader())))
-        if self.lr_scheduler is None:
-            warm = max(1, self.args.warmup_steps)
-
-            def share(step: int) -> float:
-                first, end = (0, turn) if step < turn else (turn, num_training_steps)
-                return min(1.0, (step - first + 1) / warm, (end - step) / max(1, end - first - warm))
-
-            chosen: Any = optimizer or self.optimizer
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, share)
-        return self.lr_scheduler
+        self._clock = time.process_time()
 
     @property
     def cpu_seconds(self) -> float:

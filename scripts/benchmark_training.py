@@ -26,7 +26,6 @@ PASSES = {  # forward and backward passes of a step of the weights, for k inner 
     "robmask": lambda k: k + 2,
     "stable": lambda k: 2,
 }
-BATCH_NORM = ("advprop", "robmask", "bn_finetune")  # methods that need it
 
 
 @dataclass(frozen=True)

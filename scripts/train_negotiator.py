@@ -4,7 +4,7 @@ On the simulator's dialogues, by default: offline. These make the agents of the 
 three and five minutes of one CPU core; the later ones go on from the earlier ones, as they are in the package:
 
     python scripts/train_negotiator.py --output_dir runs/sv --embedding_size 64 --selection_size 128 --dropout 0.1 \\
-        --word_dropout 0.1 --output_dropout 0.1 --word_epochs 0 --per_device_train_batch_size 32 \\
+        --word_dropout 0.1 --output_dropout 0.1 --per_device_train_batch_size 32 \\
         --learning_rate 4e-3 --num_train_epochs 8 --save_steps 250
     python scripts/train_negotiator.py --output_dir runs/rl --stage reinforce
     python scripts/train_negotiator.py --output_dir runs/adversary --stage attack --rl_dialogues 19200
@@ -109,7 +109,6 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Supervis
         greater_is_better=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
-        ddp_find_unused_parameters=config.word_epochs > 0,
     )
 
 
@@ -130,7 +129,6 @@ def supervise(
         train_dataset=Views(agent.vocabulary, train),
         eval_dataset=Views(agent.vocabulary, validation),
         data_collator=collate,
-        word_epochs=config.word_epochs,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()

@@ -9,8 +9,8 @@ what to look for. Each sign is a difference of robust accuracies within one dist
 - gradients: images at which the cross-entropy has no gradient at all.
 
 A sign fires where it is above its threshold by more than chance: so is the lower end of its 95 % interval. The
-thresholds were fixed on reference models before anything else was judged (`scripts/reproduce_defenses.py --tables
-masking`): silent on nets of adversarial training and of TRADES, firing on one of label smoothing alone.
+thresholds are guesses so far: they are still to be fixed on reference models, silent on nets of adversarial training
+and of TRADES and firing on one of label smoothing alone.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from dialogue.simulator import corpus
 
 ROOT = Path(__file__).parents[2]
 SIZES = "--embedding_size 8 --context_size 4 --hidden_size 8 --selection_size 8 --rarest 0".split()
-SHORT = [*SIZES, *"--max_samples 60 --max_steps 6 --word_epochs 1 --save_steps 3 --logging_steps 3".split()]
+SHORT = [*SIZES, *"--max_samples 60 --max_steps 6 --save_steps 3 --logging_steps 3".split()]
 RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 6".split()
 
 

@@ -47,16 +47,17 @@ def test_judges_say_what_the_closed_form_says():
 
 
 def test_decisions_and_transfer():
-    victim, other, images = linear(seed=0), linear(seed=5), images_near_the_middle(12)
+    """Farther than every boundary nothing is robust, nearer than the nearest everything is."""
+    victim, images = linear(), images_near_the_middle(12)
     labels = victim.decide(images)
-    distance = boundaries(victim, images, "linf").amin(1)
-    config = EvaluationConfig(judges=["decision", "transfer"], test_eps=[0.5], decision_queries=600)
+    near = 0.5 * float(boundaries(victim, images, "linf").min())
+    config = EvaluationConfig(judges=["decision", "transfer"], test_eps=[near, 0.5], decision_queries=600)
     said, _ = judged(judges_of(config, surrogate=victim), victim, images, labels, example_seeds(0, range(12)))
-    assert not said["transfer@0.5"].any(), "what fools itself fools itself"
-    assert torch.equal(said["decision@0.5"], distance > 0.5) or not said["decision@0.5"].any()
-    assert "transfer@0.5" not in judges_of(config)
-    far, _ = judged(judges_of(config, surrogate=other), victim, images, labels, example_seeds(0, range(12)))
-    assert far["transfer@0.5"].sum() >= said["transfer@0.5"].sum()
+    for name in ("decision", "transfer"):  # what fools itself fools itself
+        assert said[f"{name}@{near:g}"].all() and not said[f"{name}@0.5"].any()
+    assert not any(name.startswith("transfer") for name in judges_of(config))
+    other, _ = judged(judges_of(config, surrogate=linear(seed=5)), victim, images, labels, example_seeds(0, range(12)))
+    assert other["transfer@0.5"].any(), "another model's errors don't fool every image"
 
 
 def test_a_model_without_gradients_is_seen():

@@ -6,7 +6,7 @@ perturbation ascends by the sign of its own. It is kept from replay to replay an
 With `carried=false` each batch begins at no perturbation. Then m = 1 is natural training, and of m = 2 the second step
 is trained on FGSM's images, made for the weights of one step before.
 
-Deviations: epochs count replays, so that as many steps are done as in natural training of m times the epochs; with
+Deviations: an epoch shows every batch m times, so that it takes as many steps as m epochs of natural training; with
 several processes each has a perturbation of its own, and only the first one's is in a checkpoint.
 """
 
