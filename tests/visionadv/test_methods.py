@@ -442,3 +442,7 @@ def test_hyperparameters_from_texts():
     assert (method.eps, method.steps, method.random_start, method.norm) == (0.3, 4, False, "l2")
     with pytest.raises(BadInput, match="adversarial's steps is a whole number, such as 10, not 'many'"):
         method_from("adversarial", options=["steps=many"])
+    with pytest.raises(BadInput, match="p must be a number from 0 to 1, not 'half'"):
+        method_from("robmask", options=["p=half"])
+    with pytest.raises(BadInput, match="a teacher is a net; give --teacher_name_or_path"):
+        method_from("distillation", options=["teacher=runs/x"])

@@ -102,6 +102,8 @@ class RobMask(Vicinity):
         check_attack(eps, steps, step_size)
         if rank < 2:
             raise BadInput(f"rank must be at least 2, one basis for clean images and one for eps, not {rank}")
+        if p is not None and not isinstance(p, int | float):
+            raise BadInput(f"p must be a number from 0 to 1, not {p!r}")
         if p is not None:
             check_share("p", p)
         self.eps, self.rank, self.steps, self.step_size, self.p = eps, rank, steps, step_size, p
