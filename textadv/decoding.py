@@ -6,13 +6,15 @@ longest one ends; an attack decodes thousands of rows of very different lengths.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
+# What a decoder remembers, as an argument and in outputs: transformers 5.24 gave it another name.
+CACHE = "cache" if "cache" in {one.name for one in fields(Seq2SeqLMOutput)} else "past_key_values"
 COMPACT_BELOW = 0.8  # share of rows still open below which the cache is cut down to them
 
 
@@ -71,7 +73,7 @@ def greedy_search(
     pad, ends = generation_config._pad_token_tensor, generation_config._eos_token_tensor
     limit = stopping_criteria.max_length - 1
     hidden, mask = model_kwargs["encoder_outputs"][0], model_kwargs["attention_mask"]
-    cached, cache = generation_config.use_cache, model_kwargs.get("past_key_values")
+    cached, cache = generation_config.use_cache, model_kwargs.get(CACHE)
     count = len(input_ids)
     outputs = input_ids.new_full((count, limit), 0 if pad is None else int(pad))
     lengths = input_ids.new_zeros(count)
@@ -84,11 +86,11 @@ def greedy_search(
             encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
             attention_mask=mask,
             decoder_input_ids=written[:, -1:] if cached else written,
-            past_key_values=cache,
             use_cache=cached,
+            **{CACHE: cache},
         )
         logits = step.logits[:, -1].float()
-        cache = step.past_key_values
+        cache = step[CACHE] if CACHE in step else None
         piece = logits_processor(written, logits).argmax(-1)
         live = ~done
         outputs[open_rows[live], t] = piece[live]

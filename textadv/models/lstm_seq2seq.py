@@ -20,6 +20,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
+from textadv.decoding import CACHE
+
 IGNORED = -100  # a label that doesn't count: transformers' convention
 
 
@@ -36,7 +38,7 @@ class LstmSeq2SeqConfig(PreTrainedConfig):
     """
 
     model_type = "lstm_seq2seq"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [CACHE]
     attribute_map: ClassVar[dict[str, str]] = {"hidden_size": "d_model", "num_hidden_layers": "num_layers"}
 
     vocab_size: int = 50_004
@@ -268,6 +270,7 @@ class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
         attention_mask: Tensor | None = None,
         decoder_input_ids: Tensor | None = None,
         encoder_outputs: Any = None,
+        cache: LstmState | None = None,
         past_key_values: LstmState | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
@@ -278,8 +281,10 @@ class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
         """Logits (N, M, V), with `labels` (N, M) their mean cross-entropy too; labels of -100 don't count.
 
         Give the source as `input_ids` (N, T), `inputs_embeds` (N, T, e) or `encoder_outputs`, and the output as
-        `decoder_input_ids` (N, M), `decoder_inputs_embeds` (N, M, e) or `labels`.
+        `decoder_input_ids` (N, M), `decoder_inputs_embeds` (N, M, e) or `labels`. What the decoder remembers is
+        `cache`, or by its name before transformers 5.24 `past_key_values`.
         """
+        remembered = past_key_values if cache is None else cache
         if encoder_outputs is None:
             encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds)
         memory = encoder_outputs[0]
@@ -288,7 +293,7 @@ class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         states, state = self.decoder(
-            decoder_input_ids, memory, attention_mask, past_key_values, inputs_embeds=decoder_inputs_embeds
+            decoder_input_ids, memory, attention_mask, remembered, inputs_embeds=decoder_inputs_embeds
         )
         logits = self.lm_head(self.dropout(states))
         loss = None
@@ -298,6 +303,6 @@ class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
         return Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=state if keeps else None,  # type: ignore[arg-type]
             encoder_last_hidden_state=memory,
+            **{CACHE: state if keeps else None},
         )

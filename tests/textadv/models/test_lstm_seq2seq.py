@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
+from textadv.decoding import CACHE
 from textadv.models import LstmSeq2SeqConfig, LstmSeq2SeqForConditionalGeneration
 
 IDS = torch.tensor([[5, 9, 33, 12, 7, 1], [8, 3, 1, 0, 0, 0], [40, 41, 42, 43, 1, 0]])
@@ -83,14 +84,12 @@ def test_one_piece_at_a_time_gives_what_all_at_once_give(model):
     whole = model(input_ids=IDS, attention_mask=MASK, decoder_input_ids=OUTPUTS)
     memory, state, steps = model.encoder(IDS, MASK), None, []
     for piece in OUTPUTS.T:
-        step = model(
-            encoder_outputs=memory, attention_mask=MASK, decoder_input_ids=piece[:, None], past_key_values=state
-        )
-        state = step.past_key_values
+        step = model(encoder_outputs=memory, attention_mask=MASK, decoder_input_ids=piece[:, None], **{CACHE: state})
+        state = step[CACHE]
         steps.append(step.logits)
     torch.testing.assert_close(torch.cat(steps, 1), whole.logits, rtol=0, atol=1e-12)
     assert state.get_seq_length() == OUTPUTS.shape[1]
-    assert model(input_ids=IDS, decoder_input_ids=OUTPUTS, use_cache=False).past_key_values is None
+    assert model(input_ids=IDS, decoder_input_ids=OUTPUTS, use_cache=False).get(CACHE) is None
 
 
 @pytest.mark.parametrize("beams", [2, 5])
