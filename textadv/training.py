@@ -149,9 +149,14 @@ def _set_up(model: Any, tokenizer: Any, victim: VictimConfig, max_length: int) -
 
 def _pretrained(name: str) -> tuple[Any, Any]:
     try:
-        return AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise BadInput(f"{name} is no encoder-decoder that can be loaded; check the name, or the network") from error
+    for part, weight in model.named_parameters():
+        if part in (model._keys_to_ignore_on_save or ()):  # sinusoids: what no file holds must not be learnt either,
+            weight.requires_grad_(False)  # but transformers 5.24 thaws it as it loads
+    return tokenizer, model
 
 
 def new_model(config: TrainSeq2SeqConfig, vocab_size: int, vector_size: int | None = None) -> Any:
