@@ -160,6 +160,7 @@ class NegotiationAgent(PreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.word_dropout = nn.Dropout(config.dropout if config.word_dropout is None else config.word_dropout)
         self.output_dropout = nn.Dropout(config.output_dropout)
+        self.detached = False  # in training: the decision reads the speaking module and doesn't shape it
         self.post_init()
 
     @torch.no_grad()
@@ -202,6 +203,8 @@ class NegotiationAgent(PreTrainedModel):
         logits = self.word_logits(states)
         if not decide:
             return NegotiationOutput(logits=logits)
+        read = (embedded, states, context)
+        embedded, states, context = (one.detach() for one in read) if self.detached else read
         selection_logits = self.decision(embedded, states, lengths, context)
         if choices is None:
             return NegotiationOutput(logits=logits, selection_logits=selection_logits)

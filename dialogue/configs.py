@@ -123,6 +123,10 @@ class SupervisedConfig:
     word_dropout: float = field(default=0.2, metadata={"help": "on what the speaking GRU reads"})
     output_dropout: float = field(default=0.2, metadata={"help": "on its states, where words come of them"})
     selection_weight: float = field(default=0.5, metadata={"help": "of the decision's loss beside the words'"})
+    detached_share: float = field(
+        default=0.0,
+        metadata={"help": "of the training, at its end, where the decision reads the words' states and shapes no more"},
+    )
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=200, metadata={"help": "steps until it is reached; then it falls to 0"})
@@ -149,6 +153,8 @@ class SupervisedConfig:
         for name in ("dropout", "word_dropout", "output_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        if not 0 <= self.detached_share <= 1:
+            raise BadInput(f"--detached_share must be between 0 and 1, not {self.detached_share}")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import build_tables
 from _tables import Row, Table
 
 
-def reproduce(tables: Sequence[Table], description: str | None) -> int:
-    """Measures what the command line asks for of these tables; returns the exit code."""
+def reproduce(tables: Sequence[Table], description: str | None, left_out: str | None = None) -> int:
+    """Measures what the command line asks for of these tables; returns the exit code.
+
+    Tables whose names begin with `left_out` are measured only where they are asked for by name.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=[t.name for t in tables], metavar="TABLE", help="default: all")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="rows by name; default: all of the tables'")
@@ -22,49 +26,64 @@ def reproduce(tables: Sequence[Table], description: str | None) -> int:
     parser.add_argument("--again", action="store_true", help="measure rows anew that are measured already")
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
     arguments = parser.parse_args()
-    chosen = [
-        (table, row)
+    default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
+    runs = [
+        Measured(table, row, cell, options)
         for table in tables
         for row in table.rows
-        if (arguments.tables is None or table.name in arguments.tables)
-        and (arguments.cells is None or row.cell in arguments.cells)
+        for cell, options in row.runs.items()
     ]
-    known = {row.cell for table in tables for row in table.rows}
+    chosen = [
+        run
+        for run in runs
+        if run.table.name in (arguments.tables or default)
+        and (arguments.cells is None or {run.cell, run.row.cell} & {*arguments.cells})
+    ]
+    known = {name for run in runs for name in (run.cell, run.row.cell)}
     if unknown := sorted(set(arguments.cells or ()) - known):
         return refuse(f"no row is named {', '.join(unknown)}; --list shows the names")
     if not chosen:
         return refuse("these tables have no such rows; --list shows which have")
     if arguments.list:
-        for table, row in chosen:
-            print(f"{table.name} {row.cell}{' (measured)' if kept(table, row).exists() else ''}: {row.label}")
+        for run in chosen:
+            print(f"{run.table.name} {run.cell}{' (measured)' if run.kept.exists() else ''}: {run.row.label}")
         return 0
-    if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in table.on + row.options for table, row in chosen):
+    if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in run.table.on + run.options for run in chosen):
         return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
-    for table, row in chosen:
-        if kept(table, row).exists() and not arguments.again:
+    for run in chosen:
+        if run.kept.exists() and not arguments.again:
             continue
-        if code := measure(table, row, Path(arguments.output_dir) / table.name / row.cell):
+        if code := measure(run, Path(arguments.output_dir) / run.table.name / run.cell):
             return code
     return 0
 
 
-def measure(table: Table, row: Row, folder: Path) -> int:
-    """Runs a row's command into `folder`, keeps its results and writes the tables; returns the exit code."""
-    print(f"{table.name}, {row.label}", flush=True)
-    script = str(build_tables.ROOT / "scripts" / f"{row.script}.py")
-    options = shlex.split(os.path.expandvars(f"{table.on} {row.options}"))
+@dataclass(frozen=True)
+class Measured:
+    """A run of a row, of one seed where it has several."""
+
+    table: Table
+    row: Row
+    cell: str
+    options: str
+
+    @property
+    def kept(self) -> Path:
+        """Where its results are kept."""
+        return build_tables.ROOT / self.table.package / "results" / self.table.name / self.cell / "results.json"
+
+
+def measure(run: Measured, folder: Path) -> int:
+    """Does a run in `folder`, keeps its results and writes the tables; returns the exit code."""
+    print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
+    script = str(build_tables.ROOT / "scripts" / f"{run.row.script}.py")
+    options = shlex.split(os.path.expandvars(f"{run.table.on} {run.options}"))
     code = subprocess.run([sys.executable, script, *options, "--output_dir", str(folder)]).returncode
     if code == 0:
-        target = kept(table, row)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "results.json", target)
+        run.kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "results.json", run.kept)
         build_tables.write()
     return code
-
-
-def kept(table: Table, row: Row) -> Path:
-    """Where a row's results are kept."""
-    return build_tables.ROOT / table.package / "results" / table.name / row.cell / "results.json"
 
 
 def refuse(why: str) -> int:

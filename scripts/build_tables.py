@@ -4,22 +4,30 @@
     python scripts/build_tables.py --check  # exit code 1 if a README is not what the results say
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`. A row whose results.json isn't there is left
-out. The command of each row is printed below its table: no figure without one.
+out. The command of each row is printed below its table: no figure without one. A row of several seeds is told by their
+mean, with an interval that holds both what the seeds and what the examples leave uncertain.
 """
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import _tables_advagent
+import _tables_defenses
 import _tables_images
 import _tables_seq2sick
-from _tables import Table
+from _tables import Row, Table
 
-TABLES = (*_tables_seq2sick.TABLES, *_tables_advagent.TABLES, *_tables_images.TABLES)
+TABLES = (
+    *_tables_seq2sick.TABLES,
+    *_tables_advagent.TABLES,
+    *_tables_images.TABLES,
+    *_tables_defenses.TABLES,
+)
 ROOT = Path(__file__).parent.parent
 
 
@@ -38,7 +46,7 @@ def write(*, check: bool = False) -> list[str]:
     """Brings every table up to date, or only looks if `check`; returns the names of those that weren't."""
     stale = []
     for table in TABLES:
-        readme = ROOT / table.package / "README.md"
+        readme = ROOT / table.package / table.page
         old = readme.read_text(encoding="utf-8")
         new = replaced(old, table.name, markdown(table))
         if new != old:
@@ -58,14 +66,10 @@ def replaced(text: str, name: str, table: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table, and the command of each of its rows."""
-    found = []
-    for row in table.rows:
-        path = ROOT / table.package / "results" / table.name / row.cell / "results.json"
-        if path.exists():
-            found.append((row, json.loads(path.read_text(encoding="utf-8"))))
+    """The table, and the command of each of its rows; where nothing is measured yet, how it would be."""
+    found = [(row, results) for row in table.rows if (results := results_of(table, row))]
     if not found:
-        return "Not measured yet.\n"
+        return "Not measured yet.\n" + (commands(table, table.rows) if table.page != "README.md" else "")
     with_paper = any(row.paper for row, _ in found)
     head = ["", *([f"paper: {table.paper}"] if with_paper else [])]
     head += [*(column(name)[0] for name in table.columns), "n"]
@@ -74,11 +78,51 @@ def markdown(table: Table) -> str:
         cells = [row.label, *([row.paper] if with_paper else [])]
         cells += [column(name)[1](results.get(MEASURE.get(name, name))) for name in table.columns]
         lines.append("| " + " | ".join([*cells, str(results[table.columns[0]]["n"])]) + " |")
-    commands = [f'on="{table.on}"'] if table.on else []
-    for row, _ in found:
-        words = [f"accelerate launch scripts/{row.script}.py", *(["$on"] if table.on else []), row.options]
-        commands.append(" ".join(filter(None, words)) + f"  # {row.label.replace('`', '')}")
-    return "\n".join(lines) + "\n\n```bash\n" + "\n".join(commands) + "\n```\n"
+    return "\n".join(lines) + "\n" + commands(table, [row for row, _ in found])
+
+
+def results_of(table: Table, row: Row) -> dict[str, Any] | None:
+    """The results of a row, those of its seeds together; None if none are there."""
+    home = ROOT / table.package / "results" / table.name
+    paths = [home / cell / "results.json" for cell in row.runs]
+    there = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    if not there:
+        return None
+    return {name: pooled([one[name] for one in there]) for name in there[0]} if row.seeds else there[0]
+
+
+def pooled(measures: Sequence[Any]) -> Any:
+    """The mean of a measure over seeds, whose examples are the same ones; of plain numbers, too.
+
+    The interval's half is the root of the squares of two: Student's of the seeds, and what one seed's has in the mean.
+    """
+    from scipy import stats
+
+    if not isinstance(measures[0], dict):
+        return math.fsum(measures) / len(measures)
+    count, values = len(measures), [one["value"] for one in measures]
+    n = f"{count} x {measures[0]['n']}"
+    if any(one is None for one in values):
+        return {"value": None, "low": None, "high": None, "n": n}
+    value = math.fsum(values) / count
+    seeds = stats.t.ppf(0.975, count - 1) * stats.sem(values) if count > 1 else 0.0
+    below = math.fsum(one["value"] - one["low"] for one in measures) / count
+    above = math.fsum(one["high"] - one["value"] for one in measures) / count
+    low, high = value - math.hypot(seeds, below), value + math.hypot(seeds, above)
+    if all(0 <= one["low"] and one["high"] <= 1 for one in measures):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def commands(table: Table, rows: Sequence[Row]) -> str:
+    """The commands of these rows, to be pasted into a shell; that of the first seed where there are several."""
+    lines = [f'on="{table.on}"'] if table.on else []
+    for row in rows:
+        options, label = next(iter(row.runs.values())), row.label.replace("`", "")
+        words = [f"accelerate launch scripts/{row.script}.py", *(["$on"] if table.on else []), options]
+        more = f", and seeds {', '.join(map(str, row.seeds[1:]))} alike" if len(row.seeds) > 1 else ""
+        lines.append(" ".join(filter(None, words)) + f"  # {label}{more}")
+    return "\n```bash\n" + "\n".join(lines) + "\n```\n"
 
 
 def with_interval(measure: dict | None, form: str, scale: float = 1) -> str:
@@ -110,10 +154,15 @@ def distance(measure: dict | None) -> str:
 
 
 def column(name: str) -> tuple[str, Callable[[Any], str]]:
-    """The heading of a column, and what writes its cells; "median@4000" is the median at 4,000 queries."""
-    kind, _, queries = name.partition("@")
+    """The heading of a column, and what writes its cells.
+
+    "median@4000" is the median at 4,000 queries, and "pgd@0.1" what is right within a distance of 0.1.
+    """
+    kind, _, place = name.partition("@")
     heading, write_cell = COLUMNS[kind]
-    return (f"{heading} at {int(queries):,}" if queries else heading), write_cell
+    if not place:
+        return heading, write_cell
+    return f"{heading} at {int(place):,}" if place.isdecimal() else f"{heading} within {place}", write_cell
 
 
 def minutes(seconds: float) -> str:
@@ -169,6 +218,24 @@ COLUMNS = {
     "median": ("median", distance),
     "unclipped": ("before clipping", distance),
     "within": ("within eps", percent),
+    "cosine": ("cosine", distance),
+    "clean": ("clean", percent),
+    "pgd": ("PGD", percent),
+    "pgd_restarts": ("PGD, restarts", percent),
+    "margin": ("C&W-Linf", percent),
+    "square": ("Square", percent),
+    "autoattack": ("AutoAttack", percent),
+    "transfer": ("transfer", percent),
+    "worst": ("all together", percent),
+    "deepfool": ("DeepFool", percent),
+    "carlini_wagner_l2": ("C&W-L2", percent),
+    "rotation": ("rotation", percent),
+    "brightness": ("brightness", percent),
+    "contrast": ("contrast", percent),
+    "masked_losses": ("losses", percent),
+    "masked_scores": ("scores", percent),
+    "masked_restarts": ("restarts", percent),
+    "masked_gradients": ("no gradient", percent),
 }
 
 if __name__ == "__main__":

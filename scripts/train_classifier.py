@@ -31,7 +31,8 @@ method.safetensors has what the method itself has learnt: SPROUT's beta, CAT's d
 
 --model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
 scored. The same command again goes on from the last checkpoint. The folder holds the net with its card, ready for
-`--model_name_or_path` elsewhere, results.json (accuracy), manifest.json and checkpoint-N/. --push_to_hub publishes it.
+`--model_name_or_path` elsewhere, results.json (accuracy, seconds, cpu_seconds), manifest.json and
+checkpoint-N/. --push_to_hub publishes it.
 """
 
 import json
@@ -73,11 +74,12 @@ def main(
     )
     if begin(folder, machine, [arguments, source, config, evaluation], fingerprint):
         accelerator.wait_for_everyone()  # all have looked before the first one goes on
-        nets = fit(folder, accelerator, model, method, config, train, arguments.seed)
+        nets, cost = fit(folder, accelerator, model, method, config, train, arguments.seed)
         if accelerator.is_main_process:
             save_state(folder, method)
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
-                save(folder / name, net, source, config, scores_of(net, test, config, evaluation, accelerator.device))
+                scores = scores_of(net, test, config, evaluation, accelerator.device)
+                save(folder / name, net, source, config, scores | cost)
     accelerator.end_training()
     if accelerator.is_main_process:
         print_table(json.loads((folder / "results.json").read_text()))
@@ -151,8 +153,11 @@ def make_method(config: TrainClassifierConfig) -> Any:
 
 def fit(
     folder: Path, accelerator: Any, model: Any, method: Any, config: TrainClassifierConfig, train: Any, seed: int
-) -> dict[str, Any]:
-    """What comes of the training, from the last checkpoint in `folder` on: "" is the model, and others have names."""
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """What comes of the training, from the last checkpoint in `folder` on: "" is the model, and others have names.
+
+    And what it cost: seconds, and seconds of CPU time.
+    """
     from tqdm import tqdm
 
     from visionadv.training.trainer import Training
@@ -166,7 +171,7 @@ def fit(
                 bar.set_postfix(told)
                 accelerator.log(told, step=step)
 
-        return method.nets(training.run(folder, on_step))
+        return method.nets(training.run(folder, on_step)), training.cost
 
 
 def save_state(folder: Path, method: Any) -> None:

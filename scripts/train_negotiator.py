@@ -129,6 +129,7 @@ def supervise(
         train_dataset=Views(agent.vocabulary, train),
         eval_dataset=Views(agent.vocabulary, validation),
         data_collator=collate,
+        detached_share=config.detached_share,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()

@@ -19,6 +19,7 @@ from visionadv.attacks import attack_named
 from visionadv.configs import EvaluationConfig
 from visionadv.goals import Goal
 from visionadv.invariance import CHANGES
+from visionadv.masking import JUDGED_BY, differences
 from visionadv.noise import example_seeds
 from visionadv.oracles import SLACK, DecisionOracle
 from visionadv.transfer import carry_over
@@ -227,6 +228,7 @@ def evaluation_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     `clean`: accuracy; `gradients`: images whose cross-entropy has a gradient; a change of `invariance`: accuracy after
     it; and "attack@distance": robust accuracy. "worst@distance" is right where every attack within that distance fails.
+    "masked_losses@distance" and so on are the signs of `masking`, where the judges that they need were asked.
     """
     names = records[0]["judges"]
     told = {name: [record["right"][place] for record in records] for place, name in enumerate(names)}
@@ -234,4 +236,7 @@ def evaluation_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for distance in dict.fromkeys(name.partition("@")[2] for name in within_linf):
         those = [name for name in within_linf if name.endswith(f"@{distance}")]
         told[f"worst@{distance}"] = [all(every) for every in zip(*(told[name] for name in those), strict=True)]
+        if {*JUDGED_BY} <= {judge_of(name) for name in names}:
+            signs = differences(records, float(distance))
+            told |= {f"masked_{name}@{distance}": values for name, values in signs.items()}
     return told

@@ -58,13 +58,19 @@ def signs(records: Sequence[dict[str, Any]], eps: float) -> list[Sign]:
     Raises:
         ValueError: the records lack a judge of `JUDGED_BY`.
     """
+    return [sign(name, values) for name, values in differences(records, eps).items()]
+
+
+def differences(records: Sequence[dict[str, Any]], eps: float) -> dict[str, list[float]]:
+    """What each sign is the mean of, image by image: 1, 0 or -1. Raises ValueError as `signs`."""
     right = {name: told(records, name, eps) for name in JUDGED_BY}
-    return [
-        sign("losses", right["pgd"], right["margin"]),
-        sign("scores", right["pgd_restarts"], right["square"]),
-        sign("restarts", right["pgd"], right["pgd_restarts"]),
-        sign("gradients", [True] * len(records), right["gradients"]),
-    ]
+    pairs = {
+        "losses": (right["pgd"], right["margin"]),
+        "scores": (right["pgd_restarts"], right["square"]),
+        "restarts": (right["pgd"], right["pgd_restarts"]),
+        "gradients": ([True] * len(records), right["gradients"]),
+    }
+    return {name: [float(a) - float(b) for a, b in zip(*pair, strict=True)] for name, pair in pairs.items()}
 
 
 def told(records: Sequence[dict[str, Any]], name: str, eps: float) -> list[bool]:
@@ -75,9 +81,8 @@ def told(records: Sequence[dict[str, Any]], name: str, eps: float) -> list[bool]
     return [record["right"][record["judges"].index(full)] for record in records]
 
 
-def sign(name: str, more: Sequence[bool], less: Sequence[bool]) -> Sign:
-    """The mean difference of two judges' words, with Student's interval of paired differences."""
-    pairs = [int(a) - int(b) for a, b in zip(more, less, strict=True)]
+def sign(name: str, pairs: Sequence[float]) -> Sign:
+    """The mean of paired differences, with Student's interval."""
     n, value = len(pairs), sum(pairs) / len(pairs)
     half = stats.t.ppf(0.975, n - 1) * stats.sem(pairs) if n > 1 and max(pairs) > min(pairs) else 0.0
     return Sign(name, value, value - half, value + half, THRESHOLDS[name])

@@ -51,14 +51,17 @@ def test_every_row_is_a_command_that_its_script_takes(table, monkeypatch):
 
     def parse(main, *configs, **_):
         HfArgumentParser(configs).parse_args_into_dataclasses([*options, "--output_dir", "x"], look_for_args_file=False)
-        parsed.append(row.cell)
+        parsed.append(cell)
 
     parsed = []
     monkeypatch.setattr(_run, "launch", parse)
     for row in table.rows:
-        options = shlex.split(f"{table.on} {row.options}")
+        cell, words = next(iter(row.runs.items()))
+        options = shlex.split(f"{table.on} {words}")
         runpy.run_path(str(build_tables.Path(_run.__file__).parent / f"{row.script}.py"), run_name="__main__")
-    assert parsed == [row.cell for row in table.rows] and len({*parsed}) == len(parsed)
+    assert parsed == [next(iter(row.runs)) for row in table.rows]
+    every = [cell for row in table.rows for cell in row.runs]
+    assert len({*every}) == len(every)
     assert all(build_tables.column(name)[0] for name in table.columns)
 
 
@@ -73,3 +76,30 @@ def test_check_tells_a_stale_readme_and_writes_nothing(package, monkeypatch, cap
 def test_a_readme_without_a_place_for_the_table_is_refused():
     with pytest.raises(ValueError, match="no place for table t"):
         build_tables.replaced("text", "t", "")
+
+
+def test_a_row_of_several_seeds_is_told_by_their_mean(tmp_path, monkeypatch):
+    """The interval's half is the root of the squares of Student's over seeds and of one seed's own."""
+    row = Row("three", "a", "--x {seed} --y {next}", seeds=(0, 1, 4))
+    assert row.runs == {"a-0": "--x 0 --y 1", "a-1": "--x 1 --y 4", "a-4": "--x 4 --y 0"}
+    table = Table("package", "t", "--data d", (row,), ("pgd@0.1", "minutes"))
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    for cell, value in zip(row.runs, (0.4, 0.5, 0.6), strict=True):
+        folder = tmp_path / "package" / "results" / "t" / cell
+        folder.mkdir(parents=True)
+        rate = {"value": value, "low": value - 0.03, "high": value + 0.04, "n": 8}
+        (folder / "results.json").write_text(json.dumps({"pgd@0.1": rate, "seconds": 60.0}))
+    found = build_tables.results_of(table, row)["pgd@0.1"]
+    student = 4.302652729911275 * 0.1 / 3**0.5
+    assert found["value"] == pytest.approx(0.5) and found["n"] == "3 x 8"
+    assert found["low"] == pytest.approx(0.5 - (student**2 + 0.03**2) ** 0.5)
+    assert found["high"] == pytest.approx(0.5 + (student**2 + 0.04**2) ** 0.5)
+    text = build_tables.markdown(table)
+    assert "PGD within 0.1" in text and "| three | 50.0 %" in text and "| 1 | 3 x 8 |" in text
+    assert "$on --x 0 --y 1  # three, and seeds 1, 4 alike" in text
+
+
+def test_a_page_of_its_own_tells_the_commands_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    table = Table("package", "t", "--data d", (Row("one", "a", "--x 1"),), ("success",), page="results/far.md")
+    assert build_tables.markdown(table).startswith("Not measured yet.\n\n```bash\non=")

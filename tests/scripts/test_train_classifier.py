@@ -102,8 +102,11 @@ def test_killed_and_started_again(tmp_path, train_here):
     assert done.returncode == 0, done.stderr
     whole = train_here("--output_dir", tmp_path / "whole", *options)
     assert whole.returncode == 0, whole.stderr
-    for file in ("model.safetensors", "results.json", "config.json"):
+    for file in ("model.safetensors", "config.json"):
         assert filecmp.cmp(folder / file, tmp_path / "whole" / file, shallow=False)
+    cut, once = (json.loads((one / "results.json").read_text()) for one in (folder, tmp_path / "whole"))
+    assert 0 < cut.pop("seconds") < 300 and 0 < cut.pop("cpu_seconds") < 300
+    assert once.pop("seconds") > 0 < once.pop("cpu_seconds") and cut == once
 
 
 def test_published_and_loaded_back_bit_equal(published, tmp_path):

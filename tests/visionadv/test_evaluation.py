@@ -132,9 +132,9 @@ def test_signs_of_masked_gradients(shares, fires):
 
 
 def test_a_sign_needs_more_than_chance():
-    few = sign("losses", [True] * 9 + [True], [True] * 9 + [False])
+    few = sign("losses", [0.0] * 9 + [1.0])
     assert few.value == pytest.approx(0.1) and not few.fires
-    assert sign("losses", [True] * 1000, [i % 10 > 0 for i in range(1000)]).fires
+    assert sign("losses", [float(i % 10 == 0) for i in range(1000)]).fires
     assert Sign("losses", 0.2, 0.1, 0.3, 0.05).words.endswith("with the margin it finds 20.0% more errors")
     with pytest.raises(ValueError, match=r"nobody asked square@0\.1"):
         signs(
@@ -142,6 +142,16 @@ def test_a_sign_needs_more_than_chance():
             0.1,
         )
     assert set(JUDGED_BY) <= set(JUDGES)
+
+
+def test_the_signs_are_measures():
+    rows = said_by(margin=0.4, gradients=0.8)
+    told = evaluation_measures(rows)
+    for one in signs(rows, 0.1):
+        assert sum(told[f"masked_{one.name}@0.1"]) / 200 == pytest.approx(one.value)
+    assert not any(
+        name.startswith("masked") for name in evaluation_measures(records(clean=[True], **{"pgd@0.1": [True]}))
+    )
 
 
 def test_the_page_shows_every_judge_and_the_verdict():

@@ -9,6 +9,8 @@ from visionadv.configs import BadInput
 
 MODELS = {
     "small_cnn": ("small_cnn", "SmallCnn"),
+    "strided_cnn": ("strided_cnn", "StridedCnn"),
+    "strided_cnn_batch_norm": ("strided_cnn", "StridedCnnBatchNorm"),
     "perceptron": ("perceptron", "Perceptron"),
     "cnn7": ("cnn7", "Cnn7"),
     "cnn7_batch_norm": ("cnn7", "Cnn7BatchNorm"),
@@ -16,6 +18,9 @@ MODELS = {
     "resnet": ("resnet", "ResNet"),
     "resnet32": ("resnet", "ResNet32"),
     "densenet": ("densenet", "DenseNet"),
+    "vgg16": ("torchvision_nets", "Vgg16"),
+    "resnet18": ("torchvision_nets", "ResNet18"),
+    "wide_resnet": ("wide_resnet", "WideResNet"),
 }
 
 

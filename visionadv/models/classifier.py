@@ -93,7 +93,9 @@ class Classifier(nn.Module, PyTorchModelHubMixin):
         return model.eval()
 
 
-def convolution(inputs: int, outputs: int, size: int = 3, *, padding: int = 0, batch_norm: bool = False) -> nn.Module:
+def convolution(
+    inputs: int, outputs: int, size: int = 3, *, stride: int = 1, padding: int = 0, batch_norm: bool = False
+) -> nn.Module:
     """A convolution, batch normalisation if there is one, and ReLU."""
     middle = [nn.BatchNorm2d(outputs)] if batch_norm else []
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, padding=padding), *middle, nn.ReLU())
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, padding=padding), *middle, nn.ReLU())

@@ -10,6 +10,7 @@ import json
 import math
 import random
 import shutil
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,13 @@ class Training:
         self.labels, self.full = data.labels.to(accelerator.device), data.full
         self.seeds = example_seeds(seed, range(len(data))).to(accelerator.device)
         self.dtype = next(model.parameters()).dtype
+        self._spent, self._since = (0.0, 0.0), _clocks()
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds, and seconds of this process's CPU time, that the training took so far, up to each interruption."""
+        told = (before + now - since for before, now, since in zip(self._spent, _clocks(), self._since, strict=True))
+        return dict(zip(("seconds", "cpu_seconds"), told, strict=True))
 
     @property
     def steps(self) -> int:
@@ -82,6 +90,7 @@ class Training:
         if folder is not None:
             self._load(folder)
         self.model.train()
+        self._since = _clocks()
         while self.step < self.steps:
             told = self._step()
             on_step(self.step, told)
@@ -143,7 +152,7 @@ class Training:
         self.accelerator.save_state(str(part))
         self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:
-            (part / STATE).write_text(json.dumps({"step": self.step}))
+            (part / STATE).write_text(json.dumps({"step": self.step, **self.cost}))
             shutil.rmtree(folder / name, ignore_errors=True)
             part.rename(folder / name)
             for old in folder.glob("checkpoint-*"):
@@ -156,7 +165,13 @@ class Training:
         found = sorted(folder.glob(f"checkpoint-*/{STATE}"), key=lambda path: int(path.parent.name.split("-")[1]))
         if found:
             self.accelerator.load_state(str(found[-1].parent))
-            self.step = json.loads(found[-1].read_text())["step"]
+            state = json.loads(found[-1].read_text())
+            self.step, self._spent = state["step"], (state.get("seconds", 0.0), state.get("cpu_seconds", 0.0))
+
+
+def _clocks() -> tuple[float, float]:
+    """Of the wall, and of the CPU."""
+    return time.perf_counter(), time.process_time()
 
 
 def channel_statistics(data: Images) -> tuple[list[float], list[float]]:

@@ -1,0 +1,493 @@
+"""The tables of robust training in visionadv/README.md; `reproduce_defenses.py` measures them, nets first.
+
+There are two settings. `SMALL` is what the README's tables are of: Fashion-MNIST, its first 10,000 images, nets of
+166,000 parameters, three seeds. `FULL` is the dissertation's: CIFAR-10, VGG-16 and ResNet-18, for a GPU.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from _tables import Row, Table
+
+RUNS = "runs/reproduce"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, nets and distances that the tables are measured with."""
+
+    prefix: str  # of the tables' names
+    page: str  # where they stand, in visionadv/
+    data: str
+    train: str  # options of every training
+    plain: str  # options of the nets of chapters 4 and 5
+    masked: str  # and of chapter 6, which have batch normalisation
+    eps: float  # in place of 8/255
+    judged: int  # images that attacks are shown
+    seeds: tuple[int, ...]
+    l2_eps: float
+
+    def near(self, share: float) -> str:
+        """A part of eps."""
+        return f"{self.eps * share:.4g}"
+
+
+SMALL = Setting(
+    prefix="",
+    page="README.md",
+    data="--dataset_name $TEXTADV_DATA/fashion_mnist",
+    train="--max_samples 10000 --num_train_epochs 20 --save_steps 1000",
+    plain="--model strided_cnn",
+    masked="--model strided_cnn_batch_norm",
+    eps=0.1,
+    judged=500,
+    seeds=(0, 1, 2),
+    l2_eps=1.0,
+)
+FULL = Setting(
+    prefix="full_",
+    page="results/full_scale.md",
+    data="--dataset_name uoft-cs/cifar10",
+    train="--shift 4 --mirror true --optimizer sgd --weight_decay 5e-4 --per_device_train_batch_size 128 "
+    "--num_train_epochs 200",
+    plain="--model vgg16 --learning_rate 0.01",
+    masked="--model resnet18 --learning_rate 0.1",
+    eps=8 / 255,
+    judged=1000,
+    seeds=(0,),
+    l2_eps=0.5,
+)
+
+# Tables 4.2, 4.3, 4.4 and 4.6: no attack, PGD-100, C&W-100, transfer (VGG-16)
+PAPER_4 = {
+    "natural": "93.34, 0.6, 0.0",
+    "adversarial": "80.32, 36.36, 37.89, 79.13",
+    "trades": "84.85, 38.81, 39.49, 83.53",
+    "bilateral": "91.00, 57.5, 56.2 (WRN)",
+    "cat": "85.44, 75.54, 51.81, 86.58",
+    "adv_ls": "80.25, 43.0",
+    "adp_adv": "87.91, 38.59",
+}
+# Tables 5.4 and 5.6: no attack, PGD, rotation, brightness, contrast
+PAPER_5 = {
+    "natural": "95.93, 0; 88.21, 93.4, 91.88",
+    "adversarial": "84.92, 36.29; 82.66, 83.64, 84.99",
+    "trades": "88.6, 38.29; 80.81, 81.5, 83.08",
+    "sprout": "90.56, 58.93; 85.95, 88.26, 86.98",
+}
+STARTS_PAPER = {  # Table 5.7
+    "adversarial": ("45.88", "45.67", "45.52", "45.52", "45.21"),
+    "trades": ("57.02", "56.84", "56.77", "56.7", "56.7"),
+    "sprout": ("64.58", "62.53", "61.98", "61.38", "61.00"),
+}
+STARTS = (1, 3, 5, 8, 10)
+TIME_PAPER = {"natural": "147", "adversarial": "1327", "trades": "1933", "sprout": "272", "free": "2053"}  # Table 5.5
+MASKED_PAPER = {  # Tables 6.3 (100 epochs) and 6.6
+    "bn_natural": "94.87",
+    "advprop": "95.3; 94.61",
+    "advprop_random": "94.50",
+    "advprop_two": "95.10",
+    "robmask": "96.10; 96.47",
+    "robmask_three": "96.40",
+}
+FINETUNED_PAPER = {  # Table 6.1: clean, robust
+    "bn_natural": "91.97, 0.0",
+    "bn_to_adversarial": "53.96, 26.51",
+    "bn_adversarial": "78.47, 48.67",
+    "bn_to_natural": "86.96, 5.83",
+}
+BLENDS_PAPER = {  # Table 6.2: clean, robust
+    "bn_adversarial": ("78.47, 48.67", "81.16, 44.88", "82.8, 37.2", "84.66, 24.79", "86.06, 12.85", "86.96, 5.83"),
+    "bn_natural": ("91.97, 0.0", "88.66, 0.0", "74.87, 0.12", "58.76, 5.73", "53.89, 19.93", "53.96, 26.51"),
+}
+SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+STRENGTH_PAPER = {  # Table 6.5: PGD and AutoAttack within 0, 2/255, ... 8/255
+    "adversarial": "78.86, 72.61, 65.27, 57.15, 47.97; 70.99, 62.94, 53.83, 44.66",
+    "advprop": "85.98, 78.34, 69.24, 57.61, 46.04; 77.73, 67.57, 55.36, 43.13",
+    "robmask": "89.99, 82.91, 72.23, 58.63, 44.50; 81.87, 70.99, 55.90, 41.70",
+    "robmask_wide": "AutoAttack: 86.50; 78.47, 68.08, 56.89, 44.69",
+}
+SENSITIVITY = {"alpha": (0.001, 0.01, 0.1, 0.3), "a": (0.1, 0.2, 0.5, 1.0)}  # Figure 5.9a
+
+
+def tables_of(setting: Setting) -> tuple[Table, ...]:
+    """All of a setting's tables."""
+    return (
+        plain_nets(setting),
+        masked_nets(setting),
+        training_eps(setting),
+        chapter_4(setting),
+        chapter_5(setting),
+        masking(setting),
+        starts(setting),
+        similarity(setting),
+        sensitivity(setting),
+        finetuned(setting),
+        blends(setting),
+        strengths(setting),
+    )
+
+
+def net(setting: Setting, cell: str, masked: bool = False) -> str:
+    """The folder of a trained net."""
+    return f"{RUNS}/{setting.prefix}{'masked_nets' if masked else 'defenses'}/{cell}-{{seed}}"
+
+
+def plain_nets(setting: Setting) -> Table:
+    """The nets of chapters 4 and 5, and what their training costs: Table 5.5."""
+    eps = setting.eps
+    cat = f"eta={0.005 * eps / (8 / 255):.4g} c={10 * (8 / 255) / eps:.4g}"  # the same parts of eps, and of labels
+    from_natural = f"--model_name_or_path {net(setting, 'natural')}"
+    within = f"--train_eps {setting.near(1)}"
+    rows = {
+        "natural": ("natural", "--method natural"),
+        "gaussian": ("Gaussian augmentation (GA)", "--method gaussian"),
+        "label_smoothing": ("label smoothing (LS)", "--method label_smoothing"),
+        "ls_ga": ("LS + GA", "--method ls_ga"),
+        "mixup": ("Mixup", "--method mixup"),
+        "stable": ("stable training", "--method stable"),
+        "adversarial": ("adversarial training", f"--method adversarial {within}"),
+        "adversarial_half": (
+            "adversarial training, half of eps",
+            f"--method adversarial --train_eps {setting.near(0.5)}",
+        ),
+        "adversarial_twice": (
+            "adversarial training, twice eps",
+            f"--method adversarial --train_eps {setting.near(2)}",
+        ),
+        "trades": ("TRADES", f"--method trades {within}"),
+        "bilateral": ("bilateral adversarial training", f"--method bilateral {within}"),
+        "free": ("free adversarial training, m = 8", f"--method free {within}"),
+        "cat": ("CAT", f"--method cat {within} --method_options {cat}"),
+        "adv_ls": ("Adv+LS", f"--method cat {within} --method_options {cat} adaptive=false margin=false"),
+        "adp_adv": ("Adp-Adv", f"--method cat {within} --method_options {cat.split()[0]} c=0 margin=false"),
+        "sprout": ("SPROUT", f"--method sprout {from_natural}"),
+        "sprout_new": ("SPROUT, a new net", "--method sprout"),
+        "labels": ("SPROUT's labels alone", "--method sprout --method_options gaussian=false mixup=false"),
+        "labels_ga": ("SPROUT without Mixup", "--method sprout --method_options mixup=false"),
+        "labels_mixup": ("SPROUT without GA", "--method sprout --method_options gaussian=false"),
+        "ga_mixup": ("SPROUT without its labels", "--method sprout --method_options labels=false"),
+    }
+    return Table(
+        "visionadv",
+        f"{setting.prefix}defenses",
+        f"{setting.data} {setting.train} {setting.plain}",
+        tuple(train_row(setting, cell, *row, TIME_PAPER.get(cell, "")) for cell, row in rows.items()),
+        ("accuracy", "cpu_minutes"),
+        paper="seconds for 10 epochs (VGG-16, GTX 1080)",
+        page=setting.page,
+    )
+
+
+def masked_nets(setting: Setting) -> Table:
+    """The nets of chapter 6, and what becomes of clean accuracy: Tables 6.3 and 6.6."""
+    within, more = f"--train_eps {setting.near(1)}", f"--train_eps {setting.near(1.25)}"
+    natural, adversarial = net(setting, "bn_natural", True), net(setting, "bn_adversarial", True)
+    seven = "--method_options steps=7 step_size=0.2"  # section 6.4
+    rows = {
+        "bn_natural": ("batch normalisation", "--method natural"),
+        "bn_adversarial": ("adversarial training", f"--method adversarial {within} {seven}"),
+        "bn_to_adversarial": (
+            "natural, then adversarial for BN only",
+            f"--method bn_finetune {within} --model_name_or_path {natural}",
+        ),
+        "bn_to_natural": (
+            "adversarial, then natural for BN only",
+            f"--method bn_finetune --model_name_or_path {adversarial}",
+        ),
+        "advprop": ("AdvProp", f"--method advprop {within}"),
+        "advprop_random": (
+            "AdvProp, random strength",
+            f"--method advprop {within} --method_options random_strength=true",
+        ),
+        "advprop_two": ("AdvProp, two auxiliaries", f"--method advprop {within} --method_options auxiliaries=2"),
+        "robmask": ("RobMask", f"--method robmask {within}"),
+        "robmask_three": ("RobMask, k = 3", f"--method robmask {within} --method_options rank=3"),
+        "robmask_wide": ("RobMask, 1.25 eps", f"--method robmask {more}"),
+    }
+    return Table(
+        "visionadv",
+        f"{setting.prefix}masked_nets",
+        f"{setting.data} {setting.train} {setting.masked}",
+        tuple(train_row(setting, cell, *row, MASKED_PAPER.get(cell, "")) for cell, row in rows.items()),
+        ("accuracy", "cpu_minutes"),
+        paper="accuracy (ResNet-18; DenseNet-121)",
+        page=setting.page,
+    )
+
+
+def training_eps(setting: Setting) -> Table:
+    """Table 4.1: what training within more costs within less, on images that were learnt from and on others."""
+    paper = {
+        "adversarial_half": ("99.96", "69.79"),
+        "adversarial": ("99.99", "69.06"),
+        "adversarial_twice": ("99.16", "66.04"),
+    }
+    names = {"adversarial_half": "half of eps", "adversarial": "eps", "adversarial_twice": "twice eps"}
+    rows = [
+        judge_row(
+            setting,
+            f"{cell}-{split}",
+            f"{names[cell]}, {split}",
+            net(setting, cell),
+            f"--split {split}",
+            figures[place],
+        )
+        for cell, figures in paper.items()
+        for place, split in enumerate(("train", "test"))
+    ]
+    near = setting.near(0.5)
+    return judged(
+        setting, "training_eps", "clean pgd", rows, (near,), ("clean", f"pgd@{near}"), "PGD (0.01, 0.02, 0.03)"
+    )
+
+
+def chapter_4(setting: Setting) -> Table:
+    """Tables 4.2 to 4.4 and 4.6: CAT among others, and AutoAttack beside."""
+    rows = []
+    for cell, label in {
+        "natural": "natural",
+        "adversarial": "adversarial training",
+        "trades": "TRADES",
+        "bilateral": "bilateral",
+        "adv_ls": "Adv+LS",
+        "adp_adv": "Adp-Adv",
+        "cat": "CAT",
+    }.items():
+        others = net(setting, "natural").replace("{seed}", "{next}")
+        rows.append(
+            judge_row(setting, cell, label, net(setting, cell), f"--surrogate_name_or_path {others}", PAPER_4[cell])
+        )
+    eps = setting.near(1)
+    judges = ("pgd_restarts", "margin", "transfer", "square", "autoattack", "worst")
+    return judged(
+        setting,
+        "chapter_4",
+        "clean gradients pgd pgd_restarts margin transfer square autoattack deepfool",
+        rows,
+        (eps,),
+        ("clean", *(f"{judge}@{eps}" for judge in judges), f"deepfool@{setting.l2_eps:g}"),
+        "clean, PGD-100, C&W-100, transfer (VGG-16)",
+    )
+
+
+def chapter_5(setting: Setting) -> Table:
+    """Tables 5.2, 5.4 and 5.6 and Figures 5.2, 5.3, 5.5 and 5.9b: SPROUT among others, and AutoAttack beside."""
+    names = {
+        "natural": "natural",
+        "gaussian": "GA",
+        "label_smoothing": "LS",
+        "ls_ga": "LS + GA",
+        "mixup": "Mixup",
+        "stable": "stable training",
+        "adversarial": "adversarial training",
+        "trades": "TRADES",
+        "free": "free adversarial training",
+        "labels": "SPROUT's labels alone",
+        "labels_ga": "labels, GA",
+        "labels_mixup": "labels, Mixup",
+        "ga_mixup": "GA, Mixup",
+        "sprout_new": "SPROUT, a new net",
+        "sprout": "SPROUT",
+    }
+    others = net(setting, "natural").replace("{seed}", "{next}")
+    rows = [
+        judge_row(
+            setting,
+            cell,
+            label,
+            net(setting, cell),
+            f"--surrogate_name_or_path {others}",
+            PAPER_5.get(cell, ""),
+        )
+        for cell, label in names.items()
+    ]
+    near = [setting.near(share) for share in (0.25, 0.5, 1.0)]
+    columns = (
+        "clean",
+        *(f"pgd@{eps}" for eps in near),
+        *(f"{judge}@{near[-1]}" for judge in ("margin", "transfer", "square", "autoattack")),
+        *(f"autoattack@{eps}" for eps in near[:-1]),
+        f"carlini_wagner_l2@{setting.l2_eps:g}",
+        "rotation",
+        "brightness",
+        "contrast",
+    )
+    judges = "clean gradients pgd pgd_restarts margin transfer square autoattack carlini_wagner_l2"
+    judges += " rotation brightness contrast grayscale"
+    return judged(setting, "chapter_5", judges, rows, near, columns, "clean, PGD; rotation, brightness, contrast")
+
+
+def masking(setting: Setting) -> Table:
+    """The signs of masked gradients, of reference nets first: PGD training and TRADES, and label smoothing alone."""
+    names = {
+        "adversarial": "adversarial training (reference)",
+        "trades": "TRADES (reference)",
+        "label_smoothing": "LS (reference)",
+        "cat": "CAT",
+        "adv_ls": "Adv+LS",
+        "sprout": "SPROUT",
+        "sprout_new": "SPROUT, a new net",
+    }
+    rows = [judge_row(setting, cell, label, net(setting, cell)) for cell, label in names.items()]
+    near = [setting.near(0.5), setting.near(1.0)]
+    signs = ("losses", "scores", "restarts", "gradients")
+    return judged(
+        setting,
+        "masking",
+        "clean gradients pgd pgd_restarts margin square",
+        rows,
+        near,
+        tuple(f"masked_{sign}@{eps}" for eps in near for sign in signs),
+    )
+
+
+def starts(setting: Setting) -> Table:
+    """Table 5.7: PGD-20 with several random starts."""
+    names = {"adversarial": "adversarial training", "trades": "TRADES", "sprout": "SPROUT"}
+    rows = [
+        judge_row(
+            setting,
+            f"{cell}-{number}",
+            f"{label}, {number}",
+            net(setting, cell),
+            f"--restarts {number} --long_steps 20",
+            STARTS_PAPER[cell][place],
+        )
+        for cell, label in names.items()
+        for place, number in enumerate(STARTS)
+    ]
+    eps = setting.near(1)
+    return judged(setting, "starts", "clean pgd_restarts", rows, (eps,), (f"pgd_restarts@{eps}",), "PGD-20 (WRN)")
+
+
+def similarity(setting: Setting) -> Table:
+    """Table 5.9: how alike the input gradients of SPROUT's three modules are."""
+    pairs = {
+        "labels-mixup": ("labels and Mixup", "labels", "mixup", "0.1023"),
+        "labels-gaussian": ("labels and GA", "labels", "gaussian", "0.0163"),
+        "mixup-gaussian": ("Mixup and GA", "mixup", "gaussian", "0.0111"),
+    }
+    rows = tuple(
+        Row(
+            label,
+            cell,
+            f"--model_name_or_path {net(setting, one)} --other_name_or_path {net(setting, other)}",
+            paper,
+            "compare_gradients",
+            setting.seeds,
+        )
+        for cell, (label, one, other, paper) in pairs.items()
+    )
+    on = f"{setting.data} --max_samples 10000"
+    name = f"{setting.prefix}similarity"
+    return Table("visionadv", name, on, rows, ("cosine",), paper="cosine (VGG-16)", page=setting.page)
+
+
+def sensitivity(setting: Setting) -> Table:
+    """Figure 5.9a: SPROUT's alpha and a."""
+    near = setting.near(0.5)
+    rows = tuple(
+        Row(
+            f"alpha = {alpha:g}, a = {a:g}",
+            f"alpha={alpha:g},a={a:g}",
+            f"--model_name_or_path {net(setting, 'natural').format(seed=0)} --method sprout "
+            f"--method_options alpha={alpha:g} a={a:g}",
+            script="train_classifier",
+        )
+        for alpha in SENSITIVITY["alpha"]
+        for a in SENSITIVITY["a"]
+    )
+    judges = f"--robustness_samples {setting.judged} --judges clean pgd autoattack --test_eps {near}"
+    return Table(
+        "visionadv",
+        f"{setting.prefix}sensitivity",
+        f"{setting.data} {setting.train} {judges}",
+        rows,
+        ("accuracy", f"pgd@{near}", f"autoattack@{near}"),
+        page=setting.page,
+    )
+
+
+def finetuned(setting: Setting) -> Table:
+    """Table 6.1: what batch normalisation alone can change."""
+    names = {
+        "bn_natural": "natural",
+        "bn_to_adversarial": "+ adversarial, BN only",
+        "bn_adversarial": "adversarial",
+        "bn_to_natural": "+ natural, BN only",
+    }
+    rows = [
+        judge_row(setting, cell, label, net(setting, cell, True), "", FINETUNED_PAPER[cell])
+        for cell, label in names.items()
+    ]
+    eps = setting.near(1)
+    columns = ("clean", f"pgd@{eps}", f"autoattack@{eps}")
+    return judged(setting, "finetuned", "clean pgd autoattack", rows, (eps,), columns, "clean, robust (ResNet-18)")
+
+
+def blends(setting: Setting) -> Table:
+    """Table 6.2: between two normalisations."""
+    ends = {"bn_adversarial": "bn_to_natural", "bn_natural": "bn_to_adversarial"}
+    names = {"bn_adversarial": "adversarial", "bn_natural": "natural"}
+    rows = [
+        judge_row(
+            setting,
+            f"{cell}-{share:g}",
+            f"{names[cell]}, p = {share:g}",
+            net(setting, cell, True),
+            f"--blend_name_or_path {net(setting, other, True)} --blend_share {share:g}",
+            BLENDS_PAPER[cell][place],
+        )
+        for cell, other in ends.items()
+        for place, share in enumerate(SHARES)
+    ]
+    eps = setting.near(1)
+    return judged(setting, "blends", "clean pgd", rows, (eps,), ("clean", f"pgd@{eps}"), "clean, robust (ResNet-18)")
+
+
+def strengths(setting: Setting) -> Table:
+    """Table 6.5: RobMask's robust net among others, within several distances."""
+    nets = {
+        "adversarial": ("adversarial training", net(setting, "bn_adversarial", True)),
+        "advprop": ("AdvProp", net(setting, "advprop", True) + "/adversarial"),
+        "robmask": ("RobMask", net(setting, "robmask", True) + "/adversarial"),
+        "robmask_wide": ("RobMask, 1.25 eps", net(setting, "robmask_wide", True) + "/adversarial"),
+    }
+    rows = [
+        judge_row(setting, cell, label, folder, "--pgd_steps 100", STRENGTH_PAPER[cell])
+        for cell, (label, folder) in nets.items()
+    ]
+    near = [setting.near(share) for share in (0.25, 0.5, 0.75, 1.0)]
+    columns = ("clean", *(f"{judge}@{eps}" for judge in ("pgd", "autoattack") for eps in near))
+    paper = "clean, PGD; AutoAttack (ResNet-18)"
+    return judged(setting, "strengths", "clean pgd autoattack", rows, near, columns, paper)
+
+
+def train_row(setting: Setting, cell: str, label: str, options: str, paper: str) -> Row:
+    """A net."""
+    return Row(label, cell, f"{options} --seed {{seed}}", paper, "train_classifier", setting.seeds)
+
+
+def judge_row(setting: Setting, cell: str, label: str, folder: str, options: str = "", paper: str = "") -> Row:
+    """A net that is judged."""
+    words = " ".join(filter(None, [f"--model_name_or_path {folder}", options]))
+    return Row(label, cell, words, paper, "evaluate_robustness", setting.seeds)
+
+
+def judged(
+    setting: Setting,
+    name: str,
+    judges: str,
+    rows: Sequence[Row],
+    eps: Sequence[str],
+    columns: Sequence[str],
+    paper: str = "",
+) -> Table:
+    """Nets that are judged alike."""
+    on = f"{setting.data} --max_samples {setting.judged} --judges {judges} --test_eps {' '.join(eps)}"
+    on += f" --test_l2_eps {setting.l2_eps:g}" if {"deepfool", "carlini_wagner_l2"} & {*judges.split()} else ""
+    return Table("visionadv", f"{setting.prefix}{name}", on, tuple(rows), tuple(columns), paper, setting.page)
+
+
+TABLES = (*tables_of(SMALL), *tables_of(FULL))
