@@ -120,20 +120,18 @@ class SupervisedConfig:
     hidden_size: int = field(default=128, metadata={"help": "width of the speaking GRU"})
     selection_size: int = field(default=256, metadata={"help": "width of the decision's GRU in either direction"})
     dropout: float = field(default=0.5, metadata={"help": "on what the decision's GRU and its last layer read"})
-    word_dropout: float = field(default=0.2, metadata={"help": "on what the speaking GRU reads"})
-    output_dropout: float = field(default=0.2, metadata={"help": "on its states, where words come of them"})
-    selection_weight: float = field(default=0.5, metadata={"help": "of the decision's loss beside the words'"})
-    detached_share: float = field(
-        default=0.0,
-        metadata={"help": "of the training, at its end, where the decision reads the words' states and shapes no more"},
+    word_dropout: float = field(
+        default=0.4, metadata={"help": "on what the speaking GRU reads, the same in all words of a dialogue"}
     )
+    output_dropout: float = field(default=0.0, metadata={"help": "on its states, where words come of them"})
+    selection_weight: float = field(default=0.25, metadata={"help": "of the decision's loss beside the words'"})
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=200, metadata={"help": "steps until it is reached; then it falls to 0"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})
     max_grad_norm: float = field(default=0.5, metadata={"help": "longest gradient, L2"})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "dialogues in a step on each device"})
-    num_train_epochs: float = field(default=16.0, metadata={"help": "passes over the corpus"})
+    num_train_epochs: float = field(default=20.0, metadata={"help": "passes over the corpus"})
     max_steps: int = field(default=-1, metadata={"help": "steps, instead of the epochs"})
     save_steps: int = field(default=500, metadata={"help": "steps between checkpoints, each scored on validation"})
     save_total_limit: int = field(default=2, metadata={"help": "checkpoints that are kept, the best one among them"})
@@ -153,8 +151,6 @@ class SupervisedConfig:
         for name in ("dropout", "word_dropout", "output_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        if not 0 <= self.detached_share <= 1:
-            raise BadInput(f"--detached_share must be between 0 and 1, not {self.detached_share}")
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,10 @@ def build(config: SupervisedConfig, dialogues: Sequence[Dialogue]) -> Negotiatio
 
 
 class SupervisedTrainer(Trainer):
-    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost.
+    """Evaluates by `validate`, which needs no logits of all words to be kept, and tells what the training has cost."""
 
-    In the last `detached_share` of the training the decision doesn't shape the words.
-    """
-
-    def __init__(self, *args: Any, detached_share: float = 0.0, **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._detached_share = detached_share
         self._clock = time.process_time()
 
     @property
@@ -97,10 +93,6 @@ class SupervisedTrainer(Trainer):
         """Of the training so far, evaluations and all threads included, from wherever it was resumed."""
         told = [one["eval_cpu_seconds"] for one in self.state.log_history if "eval_cpu_seconds" in one]
         return (told[-1] if told else 0.0) + time.process_time() - self._clock
-
-    def training_step(self, *args: Any, **options: Any) -> Tensor:
-        self.model.detached = self.state.global_step >= (1 - self._detached_share) * self.state.max_steps
-        return super().training_step(*args, **options)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
         metrics = {f"eval_{name}": value for name, value in validate(self.model, self.eval_dataset).items()}

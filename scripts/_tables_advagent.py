@@ -5,7 +5,7 @@ from _tables import Row, Table
 CORPUS = "--dataset_name $TEXTADV_DATA/negotiation"
 RUNS = "runs/reproduce"
 SEEDS = (0, 1, 2)
-STEPS = (1_000, 2_000, 4_000, 7_000, 10_000)  # of the SV agent's training, at which it plays itself
+STEPS = (1_000, 2_000, 4_000, 7_000, 12_500)  # of the SV agent's training, at which it plays itself
 # Those that are attacked; the RL agent speaks for every adversary, as in the authors' code.
 TARGETS = {
     "sv": ("SV agent", f"{RUNS}/agents/sv-0"),
@@ -98,7 +98,7 @@ TABLES = (
                 Row(
                     f"SV agent, seed {seed}",
                     f"sv-{seed}",
-                    f"--seed {seed} --save_total_limit 21",
+                    f"--seed {seed} --save_total_limit 40",
                     "5.47",
                     "train_negotiator",
                 )

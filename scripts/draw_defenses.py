@@ -4,13 +4,16 @@
         --nets natural=runs/natural adversarial=runs/robust cat=runs/cat
     python scripts/draw_defenses.py --figure curves --nets natural=runs/natural-judged cat=runs/cat-judged
     python scripts/draw_defenses.py --figure radar --nets natural=runs/natural-judged sprout=runs/sprout-judged
+    python scripts/draw_defenses.py --figure sensitivity --curve_judges pgd \\
+        --nets 0.01,0.2=runs/alpha-0.01-a-0.2 0.1,0.2=runs/alpha-0.1-a-0.2
     python scripts/draw_defenses.py --figure labels --nets sprout=runs/sprout
     python scripts/draw_defenses.py --figure distances --nets cat=runs/cat
     python scripts/draw_defenses.py --figure norms --nets before=runs/robust after=runs/robust-bn
     python scripts/draw_defenses.py --figure maps --dataset_name ylecun/mnist --nets before=runs/robust after=runs/bn
 
-Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py. The picture
-is written to --output_dir (runs/draw_defenses) under the figure's name.
+Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py; for
+sensitivity of either, and the name is SPROUT's alpha and a. The picture is written to --output_dir (runs/draw_defenses)
+under the figure's name.
 """
 
 import io
@@ -28,7 +31,7 @@ from visionadv.configs import BadInput, DataConfig
 class FigureArguments:
     """Which figure, of what."""
 
-    figure: Literal["landscape", "curves", "radar", "labels", "distances", "norms", "maps"] = field(
+    figure: Literal["landscape", "curves", "radar", "sensitivity", "labels", "distances", "norms", "maps"] = field(
         default="landscape", metadata={"help": "what is drawn"}
     )
     nets: list[str] = field(default_factory=list, metadata={"help": "name=folder of each net"})
@@ -38,7 +41,8 @@ class FigureArguments:
     points: int = field(default=21, metadata={"help": "landscape: of either axis"})
     image: int = field(default=0, metadata={"help": "maps: the number of the image"})
     curve_judges: list[str] = field(
-        default_factory=lambda: ["pgd", "autoattack"], metadata={"help": "curves and radar: whose accuracy"}
+        default_factory=lambda: ["pgd", "autoattack"],
+        metadata={"help": "curves, radar and sensitivity: whose accuracy"},
     )
     seed: int = field(default=0, metadata={"help": "landscape: seed of the random signs"})
 
@@ -59,6 +63,7 @@ def main(arguments: FigureArguments, source: DataConfig) -> None:
         "landscape": draw_landscape,
         "curves": draw_curves,
         "radar": draw_radar,
+        "sensitivity": draw_sensitivity,
         "labels": draw_labels,
         "distances": draw_distances,
         "norms": draw_norms,
@@ -109,6 +114,25 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
     if len(shared) < 3:
         raise BadInput("these runs have fewer than three measures in common; judge them by the same judges")
     return radar({name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()})
+
+
+def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
+    """What the first judge leaves of nets of several alphas and a."""
+    from visionadv.figures import sensitivity
+
+    values = {}
+    for name, path in nets.items():
+        try:
+            alpha, a = map(float, name.split(","))
+        except ValueError:
+            raise BadInput(
+                f"--nets of sensitivity are alpha,a=folder, such as 0.01,0.2=runs/net, not {name!r}"
+            ) from None
+        found = [one for one in results_of(path) if one.partition("@")[0] == arguments.curve_judges[0]]
+        if not found:
+            raise BadInput(f"{path} was not judged by {arguments.curve_judges[0]}; give other --curve_judges")
+        values[alpha, a] = results_of(path)[found[-1]]["value"]
+    return sensitivity(values, ("alpha", "a"))
 
 
 def draw_labels(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:

@@ -66,6 +66,10 @@ def main(
 
         fingerprint["model"] = ModuleVictim(model).fingerprint()
         model.requires_grad_(True)  # a victim's weights have no gradients
+    if config.teacher_name_or_path:
+        from visionadv.loading import load_victim
+
+        fingerprint["teacher"] = load_victim(config.teacher_name_or_path, classes=len(train.classes)).fingerprint()
     machine = SimpleNamespace(
         mixed_precision=accelerator.mixed_precision,
         device=accelerator.device,

@@ -37,6 +37,9 @@ def test_every_figure_is_drawn(tmp_path, run_here):
         run("draw_defenses", "--figure", figure, "--nets", *nets, *rest, "--output_dir", "drawn")
         with Image.open(tmp_path / "drawn" / f"{figure}.png") as picture:
             assert min(picture.size) > 100 and len(picture.convert("L").getcolors() or range(99)) > 3
+    pairs = [f"0.01,0.2={tmp_path / 'sprout-judged'}", f"0.1,0.2={tmp_path / 'cat-judged'}"]
+    run("draw_defenses", "--figure", "sensitivity", "--curve_judges", "pgd", "--nets", *pairs, "--output_dir", "drawn")
+    assert (tmp_path / "drawn" / "sensitivity.png").exists()
     done = run_here("draw_defenses.py", "--figure", "labels", "--nets", f"cat={tmp_path / 'cat'}", env=environment)
     assert done.returncode == 2 and "has no beta of a method" in done.stderr.splitlines()[-1]
     results = json.loads((tmp_path / "cat-judged" / "results.json").read_text())
@@ -49,6 +52,7 @@ def test_every_figure_is_drawn(tmp_path, run_here):
         ([], "--nets are missing"),
         (["--nets", "x"], "--nets are name=folder"),
         (["--nets", "x=nowhere", "--figure", "curves"], "is no run folder of evaluate_robustness.py"),
+        (["--nets", "x=nowhere", "--figure", "sensitivity"], "of sensitivity are alpha,a=folder"),
         (["--nets", "x=nowhere", "--figure", "maps"], "of two nets, before and after"),
         (["--nets", "x=nowhere", "y=nowhere", "--figure", "labels"], "of one net, and --nets names 2"),
         (["--nets", "x=y", "--points", "0"], "must be at least 1"),

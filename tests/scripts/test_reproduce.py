@@ -52,6 +52,21 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ["t a (measured): one", "t b: two"]
 
 
+def test_a_row_of_several_seeds_is_several_runs(tables, monkeypatch, capsys):
+    """And a table that is left out is measured where it is asked for only."""
+    rows = (Row("one", "a", "--seed {seed}", seeds=(0, 1)), Row("two", "b", ""))
+    some = (Table("package", "t", "", rows, ("success",)), Table("package", "full_t", "", rows[1:], ("success",)))
+
+    def listed(*options):
+        monkeypatch.setattr("sys.argv", ["reproduce_defenses.py", "--list", *options])
+        assert reproduce(some, "", left_out="full_") == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert listed() == ["t a-0: one", "t a-1: one", "t b: two"]
+    assert listed("--cells", "a-1") == ["t a-1: one"] and len(listed("--cells", "a")) == 2
+    assert listed("--tables", "full_t") == ["full_t b: two"]
+
+
 def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypatch):
     failing = Table("package", "t", "--max_samples 0", (Row("one", "a", ""),), ("success",))
     monkeypatch.setattr(build_tables, "TABLES", (failing,))
