@@ -8,8 +8,8 @@ Deviations from the authors' code:
 
 - The six heads of the decision have the six outcomes that they can have (0 to 4 items, or no agreement), not all 18
   tokens of all items; contradictions and disconnections, which it doesn't learn either, are no outcomes.
-- Dropout on what the speaking GRU reads drops the same values in all words of a dialogue (Gal and Ghahramani, NIPS 2016,
-  arXiv:1512.05287): it speaks better for it.
+- Dropout on what the speaking GRU reads drops the same values in all words of a dialogue (Gal and Ghahramani, NIPS
+  2016, arXiv:1512.05287): it speaks better for it.
 - Padding counts nowhere: not in the loss of the words, not in the decision's GRU, not in its attention.
 - The decision sees the whole dialogue, `<selection>` included, in training as in play.
 """
