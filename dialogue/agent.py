@@ -8,8 +8,6 @@ Deviations from the authors' code:
 
 - The six heads of the decision have the six outcomes that they can have (0 to 4 items, or no agreement), not all 18
   tokens of all items; contradictions and disconnections, which it doesn't learn either, are no outcomes.
-- Dropout on what the speaking GRU reads drops the same values in all words of a dialogue (Gal and Ghahramani, NIPS
-  2016, arXiv:1512.05287): it speaks better for it.
 - Padding counts nowhere: not in the loss of the words, not in the decision's GRU, not in its attention.
 - The decision sees the whole dialogue, `<selection>` included, in training as in play.
 """
@@ -46,7 +44,7 @@ class NegotiationConfig(PreTrainedConfig):
         hidden_size: d, of the speaking GRU.
         selection_size: of the decision's GRU in either direction, of its attention and of its last layer.
         dropout: on what the decision's GRU and its last layer read.
-        word_dropout: on what the speaking GRU reads, the same values in all words of a dialogue; None: as the other.
+        word_dropout: on what the speaking GRU reads; None: as the other.
         output_dropout: on the speaking GRU's states, where words come of them; the authors have none.
         selection_weight: of the decision's loss beside the words'.
         init_range: weights start uniform in [-init_range, init_range], biases at 0, the decision's GRU as torch has it.
@@ -160,7 +158,7 @@ class NegotiationAgent(PreTrainedModel):
         self.summary = nn.Sequential(nn.Linear(2 * s + c, s), nn.Tanh())
         self.heads = nn.Linear(s, 6 * OUTCOMES)
         self.dropout = nn.Dropout(config.dropout)
-        self.word_dropout = nn.Dropout1d(config.dropout if config.word_dropout is None else config.word_dropout)
+        self.word_dropout = nn.Dropout(config.dropout if config.word_dropout is None else config.word_dropout)
         self.output_dropout = nn.Dropout(config.output_dropout)
         self.post_init()
 
@@ -216,8 +214,7 @@ class NegotiationAgent(PreTrainedModel):
     def states(self, embedded: Tensor, lengths: Tensor, context: Tensor) -> Tensor:
         """The speaking GRU's states (B, T, d) over word vectors (B, T, e)."""
         beside = context[:, None].expand(-1, embedded.shape[1], -1)
-        read = self.word_dropout(torch.cat([embedded, beside], dim=2).transpose(1, 2)).transpose(1, 2)
-        return _over(self.speaker, read, lengths)
+        return _over(self.speaker, self.word_dropout(torch.cat([embedded, beside], dim=2)), lengths)
 
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the word that follows states (..., d)."""

@@ -120,10 +120,8 @@ class SupervisedConfig:
     hidden_size: int = field(default=128, metadata={"help": "width of the speaking GRU"})
     selection_size: int = field(default=256, metadata={"help": "width of the decision's GRU in either direction"})
     dropout: float = field(default=0.5, metadata={"help": "on what the decision's GRU and its last layer read"})
-    word_dropout: float = field(
-        default=0.4, metadata={"help": "on what the speaking GRU reads, the same in all words of a dialogue"}
-    )
-    output_dropout: float = field(default=0.0, metadata={"help": "on its states, where words come of them"})
+    word_dropout: float = field(default=0.3, metadata={"help": "on what the speaking GRU reads"})
+    output_dropout: float = field(default=0.1, metadata={"help": "on its states, where words come of them"})
     selection_weight: float = field(default=0.25, metadata={"help": "of the decision's loss beside the words'"})
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})

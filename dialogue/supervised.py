@@ -4,10 +4,9 @@ Lewis et al. (EMNLP 2017, arXiv:1706.05125, section 4.1): the words of both side
 
 Deviations: AdamW with a falling learning rate in place of SGD whose rate is divided by hand; the falling rate stands
 for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
-otherwise, and it drops the same values in all words of a dialogue. The decision weighs half as much beside the words:
-it learns later, and words better. The checkpoint of the lowest loss on the validation split is kept, words and decision
-together; by the decision's alone, as theirs, it would be an earlier one, which speaks worse and agrees with itself less
-often.
+otherwise; the decision weighs half as much beside them. The checkpoint of the lowest loss on the validation split is
+kept, words and decision together; by the decision's alone, as theirs, it would be an earlier one, which speaks worse
+and agrees with itself less often.
 """
 
 from __future__ import annotations
