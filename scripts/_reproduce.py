@@ -28,7 +28,7 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     arguments = parser.parse_args()
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
     runs = [
-        Measured(table, row, cell, options)
+        Measurement(table, row, cell, options)
         for table in tables
         for row in table.rows
         for cell, options in row.runs.items()
@@ -59,8 +59,8 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A run of a row, of one seed where it has several."""
+class Measurement:
+    """A run of a row, of one seed where it has several; whether it was done or not."""
 
     table: Table
     row: Row
@@ -73,7 +73,7 @@ class Measured:
         return build_tables.ROOT / self.table.package / "results" / self.table.name / self.cell / "results.json"
 
 
-def measure(run: Measured, folder: Path) -> int:
+def measure(run: Measurement, folder: Path) -> int:
     """Does a run in `folder`, keeps its results and writes the tables; returns the exit code."""
     print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
     script = str(build_tables.ROOT / "scripts" / f"{run.row.script}.py")

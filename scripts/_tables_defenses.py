@@ -168,15 +168,8 @@ def plain_nets(setting: Setting) -> Table:
         "labels_mixup": ("SPROUT without GA", "--method sprout --method_options gaussian=false"),
         "ga_mixup": ("SPROUT without its labels", "--method sprout --method_options labels=false"),
     }
-    return Table(
-        "visionadv",
-        f"{setting.prefix}defenses",
-        f"{setting.data} {setting.train} {setting.plain}",
-        tuple(train_row(setting, cell, *row, TIME_PAPER.get(cell, "")) for cell, row in rows.items()),
-        ("accuracy", "cpu_minutes"),
-        paper="seconds for 10 epochs (VGG-16, GTX 1080)",
-        page=setting.page,
-    )
+    paper = "seconds for 10 epochs (VGG-16, GTX 1080)"
+    return trained(setting, "defenses", setting.plain, rows, TIME_PAPER, paper)
 
 
 def masked_nets(setting: Setting) -> Table:
@@ -205,15 +198,8 @@ def masked_nets(setting: Setting) -> Table:
         "robmask_three": ("RobMask, k = 3", f"--method robmask {within} --method_options rank=3"),
         "robmask_wide": ("RobMask, 1.25 eps", f"--method robmask {more}"),
     }
-    return Table(
-        "visionadv",
-        f"{setting.prefix}masked_nets",
-        f"{setting.data} {setting.train} {setting.masked}",
-        tuple(train_row(setting, cell, *row, MASKED_PAPER.get(cell, "")) for cell, row in rows.items()),
-        ("accuracy", "cpu_minutes"),
-        paper="accuracy (ResNet-18; DenseNet-121)",
-        page=setting.page,
-    )
+    paper = "accuracy (ResNet-18; DenseNet-121)"
+    return trained(setting, "masked_nets", setting.masked, rows, MASKED_PAPER, paper)
 
 
 def training_eps(setting: Setting) -> Table:
@@ -464,9 +450,17 @@ def strengths(setting: Setting) -> Table:
     return judged(setting, "strengths", "clean pgd autoattack", rows, near, columns, paper)
 
 
-def train_row(setting: Setting, cell: str, label: str, options: str, paper: str) -> Row:
-    """A net."""
-    return Row(label, cell, f"{options} --seed {{seed}}", paper, "train_classifier", setting.seeds)
+def trained(
+    setting: Setting, name: str, net_options: str, nets: dict[str, tuple[str, str]], figures: dict[str, str], paper: str
+) -> Table:
+    """Nets by their cells: label and options of each; and the paper's figures, by cells too."""
+    rows = tuple(
+        Row(label, cell, f"{options} --seed {{seed}}", figures.get(cell, ""), "train_classifier", setting.seeds)
+        for cell, (label, options) in nets.items()
+    )
+    on = f"{setting.data} {setting.train} {net_options}"
+    columns = ("accuracy", "cpu_minutes")
+    return Table("visionadv", f"{setting.prefix}{name}", on, rows, columns, paper, setting.page)
 
 
 def judge_row(setting: Setting, cell: str, label: str, folder: str, options: str = "", paper: str = "") -> Row:

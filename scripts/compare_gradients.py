@@ -38,8 +38,8 @@ def main(nets: ComparedNets, source: DataConfig) -> None:
     from accelerate import PartialState
 
     from visionadv.data import load_images
+    from visionadv.gradients import gradient_cosines
     from visionadv.loading import load_victim
-    from visionadv.similarity import gradient_cosines
 
     folder = writable_folder(nets.output_dir or "runs/compare_gradients")
     data = load_images(**source.options(max_samples=nets.max_samples))

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from visionadv.attack import carry_out
 from visionadv.attacks import attack_named
 from visionadv.configs import EvaluationConfig
 from visionadv.goals import Goal
+from visionadv.gradients import input_gradients
 from visionadv.invariance import CHANGES
 from visionadv.masking import JUDGED_BY, differences
 from visionadv.noise import example_seeds
@@ -136,10 +136,7 @@ def clean(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
 
 def has_gradient(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
     """(B,) whether the cross-entropy has any gradient at the image; attacks that follow it are blind without."""
-    with torch.enable_grad():
-        leaf = images.clone().requires_grad_()
-        (slopes,) = torch.autograd.grad(torch.nn.functional.cross_entropy(victim.logits(leaf), labels), leaf)
-    return (slopes.flatten(1) != 0).any(1)
+    return (input_gradients(victim, images, labels).flatten(1) != 0).any(1)
 
 
 def changed(name: str) -> Judge:

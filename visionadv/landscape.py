@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visionadv.gradients import input_gradients
 from visionadv.noise import uniform
 
 RADEMACHER = 31  # added to an image's seed
@@ -25,10 +26,7 @@ def landscape(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor, *, ext
         images: (B, C, H, W); labels: (B,); seeds: (B,) of the random signs r, each image's own.
         points: P, of either axis.
     """
-    with torch.enable_grad():
-        leaf = images.clone().requires_grad_()
-        loss = nn.functional.cross_entropy(victim.logits(leaf), labels, reduction="sum")
-        (slopes,) = torch.autograd.grad(loss, leaf)
+    slopes = input_gradients(victim, images, labels)
     across = torch.where(uniform(seeds + RADEMACHER, 0, images.shape[1:], dtype=images.dtype) < 0.5, -1.0, 1.0)
     steps = torch.linspace(-extent, extent, points, dtype=images.dtype, device=images.device)
     found = images.new_empty(points, points)
