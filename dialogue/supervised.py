@@ -6,7 +6,7 @@ Deviations: AdamW with a falling learning rate in place of SGD whose rate is div
 for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
 otherwise; the decision weighs half as much beside them. The checkpoint of the lowest loss on the validation split is
 kept, words and decision together; by the decision's alone, as theirs, it would be an earlier one, which speaks worse
-and agrees with itself less often.
+and agrees with itself less often. That one's words are calibrated on the same split, for it has become too sure of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
@@ -37,6 +38,7 @@ from dialogue.types import MARKS, PAD, UNK
 from textadv.language_model import Likelihoods, perplexity_estimate
 
 SCORED_AT_ONCE = 128  # dialogues
+CALIBRATED = (0.5, 2.0)  # what a calibration may multiply logits by
 
 
 class Views(Dataset):
@@ -136,27 +138,48 @@ def score(agent: NegotiationAgent, views: Views) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _run(agent: Any, views: Views) -> dict[str, Tensor]:
-    """Sums over each dialogue, the shortest first."""
+def calibrate(agent: NegotiationAgent, views: Views) -> float:
+    """Scales the logits of the agent's words so that its loss on dialogues that it didn't learn from is the lowest.
+
+    One number for all words, so that their order stays: temperature scaling, Guo et al. (ICML 2017, arXiv:1706.04599,
+    section 4.2). It goes into the output layer. Returns it.
+    """
+    weights = [values.clone() for values in agent.output.parameters()]
+
+    def loss(scale: float) -> float:
+        for values, old in zip(agent.output.parameters(), weights, strict=True):
+            values.copy_(scale * old)
+        found = _run(agent, views, decide=False)
+        return float(found["word_loss"].double().sum() / found["words"].sum())
+
+    scale = float(minimize_scalar(loss, bounds=CALIBRATED, method="bounded", options={"xatol": 1e-3}).x)
+    loss(scale)
+    return scale
+
+
+@torch.no_grad()
+def _run(agent: Any, views: Views, decide: bool = True) -> dict[str, Tensor]:
+    """Sums over each dialogue, the shortest first; of the words alone, unless `decide`."""
     training, device = agent.training, next(agent.parameters()).device
     agent.eval()
     order = sorted(range(len(views)), key=lambda i: len(views[i]["input_ids"]))
     parts = []
     for start in range(0, len(order), SCORED_AT_ONCE):
         batch = collate([views[i] for i in order[start : start + SCORED_AT_ONCE]])
-        parts.append(_sums(agent, **{name: values.to(device) for name, values in batch.items()}))
+        parts.append(_sums(agent, decide, **{name: values.to(device) for name, values in batch.items()}))
     agent.train(training)
     return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
 
 
 def _sums(
-    agent: Any, input_ids: Tensor, lengths: Tensor, counts: Tensor, values: Tensor, choices: Tensor
+    agent: Any, decide: bool, input_ids: Tensor, lengths: Tensor, counts: Tensor, values: Tensor, choices: Tensor
 ) -> dict[str, Tensor]:
-    output = agent(input_ids=input_ids, lengths=lengths, counts=counts, values=values)
+    output = agent(input_ids=input_ids, lengths=lengths, counts=counts, values=values, decide=decide)
+    sums = {"word_loss": word_losses(output.logits, input_ids, lengths).sum(1), "words": lengths - 1}
+    if not decide:
+        return sums
     known = choices != IGNORED
-    return {
-        "word_loss": word_losses(output.logits, input_ids, lengths).sum(1),
-        "words": lengths - 1,
+    return sums | {
         "selection_loss": selection_losses(output.selection_logits, counts, choices).sum(1),
         "heads": 6 * known,
         "exact": choice_scores(output.selection_logits, counts).argmax(1) == choices,

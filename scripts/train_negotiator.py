@@ -115,10 +115,10 @@ def training_arguments(folder: Path, arguments: TrainArguments, config: Supervis
 def supervise(
     folder: Path, options: Any, config: SupervisedConfig, train: list[Any], validation: list[Any]
 ) -> tuple[Any, float]:
-    """The agent of the lowest loss on `validation`, from the last checkpoint on, and its CPU-seconds."""
+    """The agent of the lowest loss on `validation`, calibrated there, from the last checkpoint on; its CPU-seconds."""
     from transformers import set_seed
 
-    from dialogue.supervised import SupervisedTrainer, Views, build, collate
+    from dialogue.supervised import SupervisedTrainer, Views, build, calibrate, collate
     from textadv.training import last_checkpoint
 
     set_seed(options.seed)
@@ -132,6 +132,7 @@ def supervise(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+    calibrate(agent, trainer.eval_dataset)
     return agent, trainer.cpu_seconds
 
 
