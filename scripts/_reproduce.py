@@ -23,7 +23,7 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     parser.add_argument("--tables", nargs="+", choices=[t.name for t in tables], metavar="TABLE", help="default: all")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="rows by name; default: all of the tables'")
     parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
-    parser.add_argument("--again", action="store_true", help="measure rows anew that are measured already")
+    parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
     arguments = parser.parse_args()
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
@@ -53,7 +53,10 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     for run in chosen:
         if run.kept.exists() and not arguments.again:
             continue
-        if code := measure(run, Path(arguments.output_dir) / run.table.name / run.cell):
+        folder = Path(arguments.output_dir) / run.table.name / run.cell
+        if arguments.again and (folder / "results.json").exists():
+            shutil.rmtree(folder)
+        if code := measure(run, folder):
             return code
     return 0
 

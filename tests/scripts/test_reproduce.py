@@ -42,6 +42,9 @@ def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
     before = kept.stat().st_mtime_ns
     assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
     assert kept.stat().st_mtime_ns == before, "measured already"
+    (folder / "t" / "b" / "old").touch()
+    assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder), "--again") == 0
+    assert kept.stat().st_mtime_ns > before and not (folder / "t" / "b" / "old").exists()
 
 
 def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
