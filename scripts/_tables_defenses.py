@@ -1,7 +1,8 @@
 """The tables of robust training in visionadv/README.md; `reproduce_defenses.py` measures them, nets first.
 
 There are two settings. `SMALL` is what the README's tables are of: Fashion-MNIST, its first 10,000 images, nets of
-166,000 parameters, three seeds. `FULL` is the dissertation's: CIFAR-10, VGG-16 and ResNet-18, for a GPU.
+166,000 parameters, three seeds. `FULL` is the dissertation's: CIFAR-10, VGG-16 and ResNet-18, for a GPU. Apart from
+these, `mnist_nets` is a net of Madry et al.'s kind on MNIST, judged by `mnist`.
 """
 
 from collections.abc import Sequence
@@ -450,6 +451,28 @@ def strengths(setting: Setting) -> Table:
     return judged(setting, "strengths", "clean pgd autoattack", rows, near, columns, paper)
 
 
+def mnist() -> tuple[Table, Table]:
+    """A net that is trained by PGD on MNIST; all test images under PGD-40, and AutoAttack on some."""
+    data, folder, eps = "--dataset_name $TEXTADV_DATA/mnist", f"{RUNS}/mnist_nets/adversarial", "0.3"
+    training = f"--model cnn7 --method adversarial --train_eps {eps} --method_options steps=10 step_size=0.2 "
+    training += "--per_device_train_batch_size 128 --num_train_epochs 12 --save_steps 469"
+    net = Row("adversarial training", "adversarial", training, script="train_classifier")
+    judges = {
+        "pgd": ("all images", "--judges clean pgd --max_samples 10000", "PGD-40: 92.76 % (Madry et al.)"),
+        "autoattack": ("the first 1,000", "--judges clean pgd autoattack --max_samples 1000", ""),
+    }
+    rows = tuple(
+        Row(label, cell, f"--model_name_or_path {folder} {options}", paper, "evaluate_robustness")
+        for cell, (label, options, paper) in judges.items()
+    )
+    on = f"{data} --test_eps {eps} --pgd_steps 40"
+    columns = ("clean", f"pgd@{eps}", f"autoattack@{eps}")
+    return (
+        Table("visionadv", "mnist_nets", data, (net,), ("accuracy", "cpu_minutes")),
+        Table("visionadv", "mnist", on, rows, columns, paper="robust"),
+    )
+
+
 def trained(
     setting: Setting, name: str, net_options: str, nets: dict[str, tuple[str, str]], figures: dict[str, str], paper: str
 ) -> Table:
@@ -484,4 +507,4 @@ def judged(
     return Table("visionadv", f"{setting.prefix}{name}", on, tuple(rows), tuple(columns), paper, setting.page)
 
 
-TABLES = (*tables_of(SMALL), *tables_of(FULL))
+TABLES = (*tables_of(SMALL), *mnist(), *tables_of(FULL))
