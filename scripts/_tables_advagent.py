@@ -160,7 +160,7 @@ TABLES = (
     Table(
         "dialogue",
         "adversaries",
-        f"--stage attack {CORPUS} --model_name_or_path {SPEAKER}",
+        f"--stage attack {CORPUS} --model_name_or_path {TARGETS['sv'][1]}",
         tuple(
             Row(f"against the {name}", target, f"--partner_name_or_path {folder}", script="train_negotiator")
             for target, (name, folder) in TARGETS.items()
@@ -175,7 +175,8 @@ TABLES = (
             Row(
                 "RL agent",
                 "rl-0",
-                f"--model_name_or_path {SPEAKER} --partner_name_or_path {TARGETS['sv'][1]} --evaluated_attacks rl",
+                f"--model_name_or_path {TARGETS['rl'][1]} --partner_name_or_path {TARGETS['sv'][1]} "
+                "--rounds 3 --round_dialogues 6400 --defense_reward advantage --evaluated_attacks rl",
                 "2.32, -1.80",
                 "harden_negotiator",
             ),

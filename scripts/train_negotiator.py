@@ -4,8 +4,8 @@ On the simulator's dialogues, by default: offline. These make the agents of the 
 three and five minutes of one CPU core; the later ones go on from the earlier ones, as they are in the package:
 
     python scripts/train_negotiator.py --output_dir runs/sv --embedding_size 64 --selection_size 128 --dropout 0.1 \\
-        --word_dropout 0.1 --output_dropout 0.1 --selection_weight 0.5 --per_device_train_batch_size 32 \\
-        --learning_rate 4e-3 --num_train_epochs 8 --save_steps 250
+        --word_dropout 0.1 --output_dropout 0.1 --selection_weight 0.5 --calibrate false --learning_rate 4e-3 \\
+        --per_device_train_batch_size 32 --num_train_epochs 8 --save_steps 250
     python scripts/train_negotiator.py --output_dir runs/rl --stage reinforce
     python scripts/train_negotiator.py --output_dir runs/adversary --stage attack --rl_dialogues 19200
 
@@ -132,7 +132,8 @@ def supervise(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
-    calibrate(agent, trainer.eval_dataset)
+    if config.calibrate:
+        calibrate(agent, trainer.eval_dataset)
     return agent, trainer.cpu_seconds
 
 
