@@ -5,7 +5,7 @@ from _tables import Row, Table
 CORPUS = "--dataset_name $TEXTADV_DATA/negotiation"
 RUNS = "runs/reproduce"
 SEEDS = (0, 1, 2)
-STEPS = (1_000, 2_000, 4_000, 7_000, 12_500)  # of the SV agent's training, at which it plays itself
+STEPS = (1_000, 2_000, 4_000, 7_000, 10_000, 12_500)  # of an SV agent's training, at which it plays itself
 # Those that are attacked; the RL agent speaks for every adversary, as in the authors' code.
 TARGETS = {
     "sv": ("SV agent", f"{RUNS}/agents/sv-0"),
@@ -152,7 +152,12 @@ TABLES = (
         "selection",
         "--max_samples 2000",
         tuple(
-            selfplay_row(f"after {steps:,} steps", f"sv-0.{steps}", *[f"{RUNS}/agents/sv-0/checkpoint-{steps}"] * 2)
+            selfplay_row(
+                f"seed {seed}, after {steps:,} steps",
+                f"sv-{seed}.{steps}",
+                *[f"{RUNS}/agents/sv-{seed}/checkpoint-{steps}"] * 2,
+            )
+            for seed in (0, 2)
             for steps in STEPS
         ),
         ("agreement", "score", "partner_score", "pareto"),
