@@ -57,6 +57,16 @@ def test_the_same_command_again_is_finished_and_another_is_refused(supervised, r
     assert (supervised / "model.safetensors").read_bytes() == before
 
 
+def test_calibration_scales_what_words_come_of_and_nothing_else(supervised, tmp_path, run_here):
+    done = run_here("train_negotiator.py", "--output_dir", str(tmp_path), *SHORT, "--calibrate", "false")
+    assert done.returncode == 0, done.stderr
+    calibrated, plain = (load_file(folder / "model.safetensors") for folder in (supervised, tmp_path))
+    others = {name for name in plain if not torch.equal(calibrated[name], plain[name])}
+    assert others and others <= {"output.weight", "output.bias"}
+    scale = calibrated["output.weight"] / plain["output.weight"]
+    assert float(scale.std()) < 1e-5 and 0.5 <= float(scale.mean()) <= 2 and float((scale - 1).abs().mean()) > 0.01
+
+
 def test_published_and_loaded_back_bit_equal(supervised, tmp_path, run_script):
     """The finished folder is pushed with its card; another process loads the agent by its id."""
     load = (
