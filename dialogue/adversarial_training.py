@@ -6,8 +6,9 @@ against the target as it is by then.
 
 The paper says no more of it, and its code has none of it. What is chosen here:
 
-- The target's reward is its own points, which the adversary can't make worthless: it takes what the target leaves. The
-  advantage, with its sign turned, is an option.
+- The target's reward is the adversary's with its sign turned: its points less the adversary's. Its points alone are an
+  option. A round is as long as an RL attack: in short ones, of 960 dialogues for points, an agent of people's dialogues
+  learnt nothing that validation would keep.
 - A target that meets nobody but adversaries has no need to agree. So every other step it plays an ordinary game with a
   partner, and it goes on learning from the corpus.
 - It meets all the adversaries so far in turn, lest it forget how to resist the earlier ones.
@@ -64,7 +65,7 @@ class Defense(Reinforcement):
         partner: NegotiationAgent,
         adversaries: Sequence[NegotiationAgent],
         config: ReinforceConfig,
-        reward: str = "points",
+        reward: str = "advantage",
         **shared: Any,
     ) -> None:
         self.adversaries, self.kind, self.games = list(adversaries), reward, 2 * len(adversaries)

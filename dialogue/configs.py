@@ -237,13 +237,13 @@ class AttackConfig:
 class AdversarialTrainingConfig:
     """How a target is hardened, and by which attacks that is measured, before and after."""
 
-    rounds: int = field(default=6, metadata={"help": "rounds; in each the target learns, and then the adversary"})
+    rounds: int = field(default=3, metadata={"help": "rounds; in each the target learns, and then the adversary"})
     round_dialogues: int = field(
-        default=960,
+        default=6400,
         metadata={"help": "dialogues that either learns from in a round; --rl_dialogues are a new adversary's"},
     )
     defense_reward: Literal["points", "advantage"] = field(
-        default="points", metadata={"help": "what the target is to win: points, or more of them than the adversary"}
+        default="advantage", metadata={"help": "what the target is to win: points, or more of them than the adversary"}
     )
     min_agreement: float = field(
         default=0.85, metadata={"help": "a target that agrees with its partner less often isn't kept"}

@@ -181,7 +181,7 @@ TABLES = (
                 "RL agent",
                 "rl-0",
                 f"--model_name_or_path {TARGETS['rl'][1]} --partner_name_or_path {TARGETS['sv'][1]} "
-                "--rounds 3 --round_dialogues 6400 --defense_reward advantage --evaluated_attacks rl",
+                "--evaluated_attacks rl",
                 "2.32, -1.80",
                 "harden_negotiator",
             ),
