@@ -1,6 +1,6 @@
 """Harden a negotiation agent: adversarial training against RL adversaries, and every attack before and after.
 
-The embedded RL agent, offline, some minutes of one CPU core:
+The embedded RL agent, offline, a quarter of an hour of one CPU core:
 
     accelerate launch scripts/harden_negotiator.py
 
