@@ -124,7 +124,7 @@ class SupervisedConfig:
     output_dropout: float = field(default=0.1, metadata={"help": "on its states, where words come of them"})
     selection_weight: float = field(default=0.25, metadata={"help": "of the decision's loss beside the words'"})
     temperature: float = field(default=0.5, metadata={"help": "that the agent speaks at; 0 says the likeliest word"})
-    calibrate: bool = field(default=True, metadata={"help": "scale its words' logits on the validation split at the end"})
+    calibrate: bool = field(default=True, metadata={"help": "scale its words on the validation split at the end"})
     learning_rate: float = field(default=2e-3, metadata={"help": "AdamW's highest learning rate"})
     warmup_steps: int = field(default=200, metadata={"help": "steps until it is reached; then it falls to 0"})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay"})

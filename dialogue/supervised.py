@@ -6,7 +6,7 @@ Deviations: AdamW with a falling learning rate in place of SGD whose rate is div
 for their second phase. Words have less dropout than the decision, for the agent learns late to speak of its own values
 otherwise; the decision weighs half as much beside them. The checkpoint of the lowest loss on the validation split is
 kept, words and decision together; by the decision's alone, as theirs, it would be an earlier one, which speaks worse
-and agrees with itself less often. That one's words are calibrated on the same split, for it has become too sure of them.
+and agrees with itself less often. Its words are calibrated on the same split, for it has become too sure of them.
 """
 
 from __future__ import annotations
