@@ -6,7 +6,8 @@ CORPUS = "--dataset_name $TEXTADV_DATA/negotiation"
 RUNS = "runs/reproduce"
 SEEDS = (0, 1, 2)
 STEPS = (1_000, 2_000, 4_000, 7_000, 10_000, 12_500)  # of an SV agent's training, at which it plays itself
-# Those that are attacked; the RL agent speaks for every adversary, as in the authors' code.
+# Those that are attacked. The RL agent speaks for every adversary, as in the authors' code, but the RL attack's, which
+# begins as the SV agent.
 TARGETS = {
     "sv": ("SV agent", f"{RUNS}/agents/sv-0"),
     "rl": ("RL agent", f"{RUNS}/agents/rl-0"),
