@@ -2,7 +2,7 @@
 
 The decision is most of the work of a white-box attack, and some processors multiply bfloat16 several times as fast.
 Rounded losses aren't to be trusted, for a choice may tip over; but they tell which candidates can be the best. Of the
-candidates for one place of one sentence, the `KEPT` that look best are scored again, exactly, and only these can be
+candidates for one change of one sentence, the `KEPT` that look best are scored again, exactly, and only these can be
 chosen. So every loss that is compared or recorded is exact. What may be lost is a best candidate that looked worse than
 `KEPT` others; `tests/dialogue/attacks/test_screening.py` holds the attacks to the same records without it.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dialogue.agent import NegotiationAgent
 
-KEPT = 8  # candidates for a place
+KEPT = 16  # candidates for a change, at all places together
 QUICK = ("avx512_bf16", "amx_bf16")  # what a CPU needs for it
 
 

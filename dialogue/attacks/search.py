@@ -25,7 +25,7 @@ INFEASIBLE = 1e6  # above every loss
 
 # Loss (N,) and hinge (N,) of sentences (N, L) for the tables (N,). Those of one table that have one number in (N,)
 # begin with as many of the same words. Unless all losses are asked for, they may be missing (inf) where the hinge isn't
-# 0, or where another sentence of the same table and number is better.
+# 0, or where another sentence of the same table is better.
 Score = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor]]
 
 
@@ -94,7 +94,7 @@ def _best_change(
     """Value, place and word (n,) of each row's best change; a value of `INFEASIBLE` or more breaks a constraint."""
     which, place = places.nonzero(as_tuple=True)  # (P,)
     value, word = found.loss.new_empty(len(which)), torch.empty_like(which)
-    for some in torch.arange(len(which), device=rows.device).split(max(1, AT_ONCE // len(words))):
+    for some in _whole_rows(places.sum(1), max(1, AT_ONCE // len(words))):
         swapped = current[rows[which[some]]][:, None].repeat(1, len(words), 1)  # (p, W, L)
         swapped[torch.arange(len(some), device=rows.device), :, place[some]] = words
         owner = rows[which[some]].repeat_interleave(len(words))
@@ -111,3 +111,10 @@ def _best_change(
     chosen = torch.zeros_like(places, dtype=torch.long)
     chosen[which, place] = word
     return best_value, best_place, chosen.gather(1, best_place[:, None])[:, 0]
+
+
+def _whole_rows(sizes: Tensor, at_once: int) -> tuple[Tensor, ...]:
+    """The numbers of the places of which rows have `sizes` (n,), about `at_once` together, but never half a row."""
+    part = (sizes.cumsum(0) - sizes) // at_once
+    together = part.new_zeros(int(part[-1]) + 1).index_add(0, part, sizes)
+    return torch.arange(int(sizes.sum()), device=sizes.device).split(together[together > 0].tolist())

@@ -270,10 +270,10 @@ class WhiteBoxAdversary:
             scores = history.choice_scores(which[some], ids[some], lengths[some])
             return self._loss(memory, rows[some], scores)
 
-        if exactly or not self.rough or not worth_screening(which):
+        if exactly or not self.rough or not worth_screening(rows):
             return exact(_all(which))
         rough = self._loss(memory, rows, history.rough_choice_scores(which, ids, lengths))
-        return screened(rough, which, exact)
+        return screened(rough, rows, exact)
 
     def _loss(self, memory: Memory, rows: Tensor, scores: Tensor) -> Tensor:
         """(N,) the loss of what the target decides by scores (N, C)."""
