@@ -53,6 +53,11 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     for run in chosen:
         if run.kept.exists() and not arguments.again:
             continue
+        twin = next((other for other in runs if other.command == run.command and other.kept.exists()), None)
+        if twin and not arguments.again:
+            print(f"{run.table.name} {run.cell}: the same command as {twin.table.name} {twin.cell}", flush=True)
+            keep(twin.kept, run.kept)
+            continue
         folder = Path(arguments.output_dir) / run.table.name / run.cell
         if arguments.again and (folder / "results.json").exists():
             shutil.rmtree(folder)
@@ -71,6 +76,11 @@ class Measurement:
     options: str
 
     @property
+    def command(self) -> list[str]:
+        """Its script and options; the same command gives the same figures."""
+        return [self.row.script, *shlex.split(f"{self.table.on} {self.options}")]
+
+    @property
     def kept(self) -> Path:
         """Where its results are kept."""
         return build_tables.ROOT / self.table.package / "results" / self.table.name / self.cell / "results.json"
@@ -79,14 +89,19 @@ class Measurement:
 def measure(run: Measurement, folder: Path) -> int:
     """Does a run in `folder`, keeps its results and writes the tables; returns the exit code."""
     print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
-    script = str(build_tables.ROOT / "scripts" / f"{run.row.script}.py")
-    options = shlex.split(os.path.expandvars(f"{run.table.on} {run.options}"))
+    name, *options = (os.path.expandvars(word) for word in run.command)
+    script = str(build_tables.ROOT / "scripts" / f"{name}.py")
     code = subprocess.run([sys.executable, script, *options, "--output_dir", str(folder)]).returncode
     if code == 0:
-        run.kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "results.json", run.kept)
-        build_tables.write()
+        keep(folder / "results.json", run.kept)
     return code
+
+
+def keep(results: Path, kept: Path) -> None:
+    """Copies results to where they are kept, and writes the tables."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(results, kept)
+    build_tables.write()
 
 
 def refuse(why: str) -> int:

@@ -47,6 +47,22 @@ def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
     assert kept.stat().st_mtime_ns > before and not (folder / "t" / "b" / "old").exists()
 
 
+def test_a_command_is_measured_once(tables, tmp_path, monkeypatch):
+    """A row of another table that has the same command takes the results."""
+    row = Row("two", "b", "--goal keywords")
+    twins = tuple(Table("package", name, TINY, (row,), ("success",)) for name in ("t", "u"))
+    monkeypatch.setattr(build_tables, "TABLES", twins)
+    text = "<!-- table: t -->\n<!-- end -->\n<!-- table: u -->\n<!-- end -->\n"
+    (tables / "package" / "README.md").write_text(text)
+    kept = tables / "package" / "results" / "t" / "b" / "results.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"success": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}}')
+    assert run(monkeypatch, "--tables", "u", "--output_dir", str(tmp_path / "runs")) == 0
+    assert (kept.parents[2] / "u" / "b" / "results.json").read_bytes() == kept.read_bytes()
+    assert not (tmp_path / "runs").exists()
+    assert (tables / "package" / "README.md").read_text().count("50.0 %") == 2
+
+
 def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
     kept = tables / "package" / "results" / "t" / "a" / "results.json"
     kept.parent.mkdir(parents=True)
