@@ -12,6 +12,10 @@ The paper says no more of it, and its code has none of it. What is chosen here:
 - A target that meets nobody but adversaries has no need to agree. So every other step it plays an ordinary game with a
   partner, and it goes on learning from the corpus.
 - It meets all the adversaries so far in turn, lest it forget how to resist the earlier ones.
+- An adversary that learns knows nothing of what a search among all sentences finds, and a target that has met only such
+  ones is as easily beaten by the white-box attacks as before. So the reactive attack is made on it too, between its
+  steps, and it learns to answer and decide as it would have without that (`corrections`). For speed this attack tries
+  some of the words only, other ones each time.
 - Of the targets of all rounds that one is kept whose worst loss to any of the adversaries is the least on validation
   scenarios, among those that agree with the partner often enough: (3.13) over all that was trained.
 """
@@ -24,12 +28,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dialogue.agent import NegotiationAgent
+from dialogue.attacks.attack import attack
+from dialogue.attacks.reactive import ReactiveAdversary
 from dialogue.attacks.rl import RlAttack
 from dialogue.card import MEASURES
-from dialogue.configs import AdversarialTrainingConfig, ReinforceConfig
+from dialogue.configs import AdversarialTrainingConfig, AttackConfig, ReinforceConfig
+from dialogue.corrections import Corrections
 from dialogue.domain import Scenario
 from dialogue.loading import load_agent
 from dialogue.reinforce import Reinforcement
@@ -37,6 +45,7 @@ from dialogue.selfplay import Played, Table, play
 from dialogue.supervised import Views
 
 Told = Callable[[str, Reinforcement, dict[str, float]], None]
+TURNS = (0, 2, 0, 4)  # utterances before the reactive attack, in turn: it works at the first sentence as a rule
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,10 @@ class Defense(Reinforcement):
         partner: NegotiationAgent,
         adversaries: Sequence[NegotiationAgent],
         config: ReinforceConfig,
-        reward: str = "advantage",
+        training: AdversarialTrainingConfig,
         **shared: Any,
     ) -> None:
-        self.adversaries, self.kind, self.games = list(adversaries), reward, 2 * len(adversaries)
+        self.adversaries, self.training, self.games = list(adversaries), training, 2 * len(adversaries)
         super().__init__(target, partner, config, **shared)
         self.adversaries = [one.to(self.accelerator.device) for one in self.adversaries]
 
@@ -83,7 +92,31 @@ class Defense(Reinforcement):
     def reward(self, played: Played, game: int = 0) -> Tensor:
         if self.seat(game) == 0:
             return played.score
-        return played.partner_score - (played.score if self.kind == "advantage" else 0)
+        return played.partner_score - (played.score if self.training.defense_reward == "advantage" else 0)
+
+    def _supervised_loss(self, number: int) -> Tensor:
+        """Of a batch of the corpus, and at times of what is learnt from the reactive attack."""
+        every = self.training.reactive_every
+        corrections = self.corrections(number // every) if every and number % every == 0 else None
+        loss = super()._supervised_loss(number)
+        if corrections is None:
+            return loss
+        with self.accelerator.autocast():  # not by what wraps the agent: another process may have none
+            return loss + corrections.loss(self.agent(**corrections.batch))
+
+    def corrections(self, number: int) -> Corrections | None:
+        """What the target, which says the likeliest words, should have answered to the reactive attack."""
+        target = deepcopy(self.agent).eval()
+        target.temperature = 0.0
+        speakers, (cycle, turn) = (self.partner, *self.adversaries), divmod(number, len(TURNS))
+        config = AttackConfig(attack="reactive", turn=TURNS[turn])
+        adversary = ReactiveAdversary(speakers[cycle % len(speakers)], target, config)
+        drawn = torch.Generator().manual_seed(number)
+        some = torch.randperm(len(adversary.words), generator=drawn)[: self.training.reactive_words]
+        adversary.words = adversary.words[some.to(adversary.words.device)]
+        records = attack(adversary, target, self._tables(number), seed=self.seed)
+        found = Corrections.of(records, target.vocabulary)
+        return found and found.to(self.accelerator.device)
 
 
 @dataclass(frozen=True)
@@ -130,7 +163,7 @@ def adversarial_training(
     for number in range(1, config.rounds + 1):
         home = folder / f"round-{number}"
         learner = deepcopy(targets[-1])
-        defense = Defense(learner, partner, adversaries, short.config, config.defense_reward, **short.shared())
+        defense = Defense(learner, partner, adversaries, short.config, config, **short.shared())
         targets.append(learnt(defense, home / "target", on_step))
         learner = adversaries[-1]
         adversaries.append(trained_adversary(learner, targets[-1], short, folder=home / "adversary", on_step=on_step))

@@ -245,6 +245,11 @@ class AdversarialTrainingConfig:
     defense_reward: Literal["points", "advantage"] = field(
         default="advantage", metadata={"help": "what the target is to win: points, or more of them than the adversary"}
     )
+    reactive_every: int = field(
+        default=4,
+        metadata={"help": "steps of the target's until it learns from the reactive attack on it again; 0: never"},
+    )
+    reactive_words: int = field(default=128, metadata={"help": "words that this attack tries, drawn anew each time"})
     min_agreement: float = field(
         default=0.85, metadata={"help": "a target that agrees with its partner less often isn't kept"}
     )
@@ -255,9 +260,10 @@ class AdversarialTrainingConfig:
     evaluated_dialogues: int = field(default=200, metadata={"help": "dialogues of each attack, before and after"})
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "round_dialogues", "evaluated_dialogues"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        least = {"rounds": 1, "round_dialogues": 1, "reactive_every": 0, "reactive_words": 1, "evaluated_dialogues": 1}
+        for name, least_value in least.items():
+            if getattr(self, name) < least_value:
+                raise BadInput(f"--{name} must be at least {least_value}, not {getattr(self, name)}")
         if not 0 <= self.min_agreement <= 1:
             raise BadInput(f"--min_agreement is a share from 0 to 1, not {self.min_agreement}")
         if unknown := sorted({*self.evaluated_attacks} - {*ATTACKS}):

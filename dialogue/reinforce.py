@@ -210,12 +210,15 @@ class Reinforcement:
             loss = policy_loss(self.model, self.agent, played.talks[seat], own, standardized, self.config.gamma)
         self._descend(loss, self.policy)
         if self.config.supervised_every and (number + 1) % self.config.supervised_every == 0:
-            self._train(dropout=True)
-            with self.accelerator.autocast():
-                loss = self.model(**self._supervised_batch(number // self.config.supervised_every)).loss
-            self._descend(loss, self.supervised)
+            self._descend(self._supervised_loss(number // self.config.supervised_every), self.supervised)
         self.progress.step += 1
         return {"reward": float(rewards.mean()), "agreement": float(played.agreed.float().mean())}
+
+    def _supervised_loss(self, number: int) -> Tensor:
+        """Of a batch of the corpus."""
+        self._train(dropout=True)
+        with self.accelerator.autocast():
+            return self.model(**self._supervised_batch(number)).loss
 
     def _train(self, *, dropout: bool) -> None:
         """Training mode, for cuDNN's GRU has a gradient in no other; dropout is apart."""

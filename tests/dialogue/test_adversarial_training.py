@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 from accelerate import Accelerator
-from negotiators import WORDS, tiny_agent
+from negotiators import WORDS, ready_to_end, tiny_agent
 
 from dialogue.adversarial_training import Defense, Lessons, Outcome, advantage, adversarial_training
 from dialogue.attacks.attack import attack
@@ -35,9 +35,10 @@ def lessons(accelerator=None, **options) -> Lessons:
     )
 
 
-def defense(reward="points", kind=Defense, **options) -> Defense:
+def defense(reward="points", kind=Defense, reactive_every=0, **options) -> Defense:
     given = lessons(**options)
-    return kind(agent(0), agent(1), [agent(2), agent(3)], given.config, reward, **given.shared())
+    training = AdversarialTrainingConfig(defense_reward=reward, reactive_every=reactive_every)
+    return kind(agent(0), agent(1), [agent(2), agent(3)], given.config, training, **given.shared())
 
 
 def test_the_target_meets_each_adversary_and_after_each_its_partner():
@@ -91,6 +92,24 @@ def test_a_word_that_pays_is_learnt_from_the_second_chair(tmp_path):
     assert min(after) > 3 * max(before)
 
 
+def test_the_reactive_attack_teaches_what_was_right_without_it():
+    """Beside the corpus, at the steps that are due; and it leaves the target as it is."""
+    one, plain = defense(reactive_every=3), defense()
+    for each in (one, plain):
+        each.agent.load_state_dict(ready_to_end().float().state_dict())
+        for layer in (each.agent.dropout, each.agent.word_dropout, each.agent.output_dropout):
+            layer.p = 0.0
+    more = []
+    for number in range(7):
+        found, corpus_alone = (float(each._supervised_loss(number).detach()) for each in (one, plain))
+        lesson = one.corrections(number // 3) if number % 3 == 0 else None
+        more.append(float(lesson.loss(one.agent(**lesson.batch)).detach()) if lesson else 0.0)
+        assert found == pytest.approx(corpus_alone + more[-1], rel=1e-5)
+    assert any(more)
+    for old, new in zip(plain.agent.parameters(), one.agent.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
 def test_an_advantage_is_that_of_the_attack():
     found = advantage(agent(2), agent(0), TABLES, 5)
     records = attack(agent(2), agent(0), TABLES, seed=5)
@@ -119,7 +138,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
         pass
 
     def trained(folder, on_step):
-        config = AdversarialTrainingConfig(rounds=2, round_dialogues=32)
+        config = AdversarialTrainingConfig(rounds=2, round_dialogues=32, reactive_every=2)
         return adversarial_training(agent(0), agent(1), config, lessons(), folder=folder, on_step=on_step)
 
     names, seen = [], []

@@ -21,7 +21,8 @@ LAUNCH = (
 )
 SHORT = (
     "--max_samples 60 --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 8 --rounds 2 "
-    "--round_dialogues 16 --evaluated_dialogues 12 --max_turns 4 --min_agreement 0"
+    "--round_dialogues 16 --reactive_every 1 --reactive_words 9 --evaluated_dialogues 12 --max_turns 4 "
+    "--min_agreement 0"
 ).split()
 
 
