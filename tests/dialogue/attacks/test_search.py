@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dialogue.attacks.search import HINGE_WEIGHT, search
+from dialogue.attacks.search import HINGE_WEIGHT, _whole_rows, search
 
 PAD, WORDS = 0, torch.tensor([1, 2, 3, 4])
 LENGTH = 3
@@ -115,3 +115,15 @@ def test_what_is_good_enough_is_left_alone():
     assert torch.equal(found.ids, IDS) and seen == [len(IDS)]
     assert found.loss.tolist() == [losses[(row, *ids)].item() for row, ids in enumerate(IDS.tolist())]
     assert hinges.max() == 0
+
+
+def test_rows_are_searched_whole_and_some_at_a_time():
+    """So that what is kept of a row's candidates doesn't depend on the rows beside it."""
+    generator = torch.Generator().manual_seed(0)
+    for at_once in (1, 4, 9, 100):
+        sizes = torch.randint(1, 12, (30,), generator=generator)
+        parts = _whole_rows(sizes, at_once)
+        assert torch.equal(torch.cat(parts), torch.arange(int(sizes.sum())))
+        ends = set(sizes.cumsum(0).tolist())
+        assert {int(part[-1]) + 1 for part in parts} <= ends
+        assert all(len(part) < at_once + int(sizes.max()) for part in parts)
