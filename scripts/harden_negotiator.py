@@ -11,9 +11,9 @@ An agent of your own, with its SV agent as the partner of ordinary games and as 
         --push_to_hub --hub_model_id me/agent
 
 First an adversary learns to win from the target, by --rl_dialogues (round 0). Then, in each round, the target learns
-from --round_dialogues, and the adversary from as many. Every --reactive_every steps the target also learns to answer the
-sentences that the reactive attack finds as it would have answered without the attack; 0 leaves that out, as the paper
-does. Kept is the target whose worst loss to any of these adversaries is the least on validation scenarios. It is
+from --round_dialogues, and the adversary from as many. Every --reactive_every steps the target also learns to answer
+the sentences that the reactive attack finds as it would have answered without the attack; 0 leaves that out, as the
+paper does. Kept is the target whose worst loss to any of these adversaries is the least on validation scenarios. It is
 attacked as the one before was, by the hardest of them where an adversary is trained, and by one that learns to win from
 it anew (fresh).
 
