@@ -84,14 +84,18 @@ def selfplay_row(label: str, cell: str, agent: str, partner: str, paper: str = "
 
 
 def chapter_rows(target: str) -> tuple[Row, ...]:
-    """A target of Table 3.10 or 3.14."""
+    """A target of Table 3.10 or 3.14; with the hardened one stands RA+PA+DA on one hardened without our addition."""
     name, folder = TARGETS[target]
+    options = f"--model_name_or_path {folder}-alone --attack adaptive --speaker_name_or_path {SPEAKER}"
+    label = "RL agent hardened by RL adversaries alone: RA+PA+DA"
+    alone = Row(label, "alone.delayed", options, PAPER["hardened.delayed"], "attack_negotiator")
     return (
         selfplay_row(f"{name}: RL agent, no attack", f"{target}.none", SPEAKER, folder, PAPER[f"{target}.none"]),
         *(
             attack_row(target, attack, SLOW.get((target, attack), ""), paper=PAPER[f"{target}.{attack}"])
             for attack in ATTACKS
         ),
+        *([alone] if target == "hardened" else []),
     )
 
 
@@ -183,15 +187,19 @@ TABLES = (
         "dialogue",
         "hardening",
         f"{CORPUS} --evaluated_dialogues 2000",
-        (
+        tuple(
             Row(
-                "RL agent",
-                "rl-0",
+                label,
+                cell,
                 f"--model_name_or_path {TARGETS['rl'][1]} --partner_name_or_path {TARGETS['sv'][1]} "
-                "--evaluated_attacks rl",
+                f"--evaluated_attacks rl{options}",
                 "2.32, -1.80",
                 "harden_negotiator",
-            ),
+            )
+            for cell, label, options in (
+                ("rl-0", "RL agent", ""),
+                ("rl-0-alone", "RL agent, by RL adversaries alone", " --reactive_every 0"),
+            )
         ),
         ("advantage_rl_before", "advantage_rl", "advantage_fresh", "agreement_before", "agreement", "perplexity"),
         paper="advantage of the RL attack before and after",

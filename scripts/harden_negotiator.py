@@ -1,6 +1,6 @@
 """Harden a negotiation agent: adversarial training against RL adversaries and the reactive attack.
 
-The embedded RL agent, offline, a quarter of an hour of one CPU core:
+The embedded RL agent, offline, about twenty minutes of one CPU core:
 
     accelerate launch scripts/harden_negotiator.py
 
