@@ -24,7 +24,8 @@ ATTACKS = {
 }
 WHITE_BOX = ("reactive", "preemptive", "delayed")
 # Where nothing is found, all is tried, at every turn: half a minute of a core for a dialogue with the hardened agent.
-SLOW = {("hardened", attack): "--max_samples 64 --per_device_batch_size 8" for attack in list(ATTACKS)[-3:]}
+SLOW = {("hardened", attack): "--max_samples 64 --per_device_batch_size 8" for attack in ("preemptive", "delayed")}
+IMPOSSIBLE = [("hardened", attack) for attack in ("transfer", "transferred")]  # no sentence has won anywhere
 PAPER = {  # Tables 3.10 and 3.14: positive advantage rate, points, advantage
     "sv.none": "75.79 %, 7.23 to 4.55 (2.68)",
     "sv.transfer": "44.43 %, 6.41 to 6.54 (-0.13)",
@@ -41,12 +42,10 @@ PAPER = {  # Tables 3.10 and 3.14: positive advantage rate, points, advantage
     "rl.delayed": "86.93 %, 8.73 to 2.95 (5.78)",
     "rl.transferred": "89.74 %, 8.62 to 2.92 (5.70)",
     "hardened.none": "48.67 %, 6.51 to 6.64 (-0.13)",
-    "hardened.transfer": "23.05 % (-2.66)",
     "hardened.rl": "62.61 %, 5.71 to 7.51 (-1.80)",
     "hardened.reactive": "80.76 % (4.52)",
     "hardened.preemptive": "34.39 % (-1.77)",
     "hardened.delayed": "73.96 % (3.98)",
-    "hardened.transferred": "73.45 % (3.93)",
 }
 # Table 3.15; 2 is what attacks do by default.
 TURNS_PAPER = {1: "94.02 % (5.52)", 2: "90.23 % (4.95)", 3: "92.02 % (5.19)", 4: "90.35 % (4.84)"}
@@ -94,6 +93,7 @@ def chapter_rows(target: str) -> tuple[Row, ...]:
         *(
             attack_row(target, attack, SLOW.get((target, attack), ""), paper=PAPER[f"{target}.{attack}"])
             for attack in ATTACKS
+            if (target, attack) not in IMPOSSIBLE
         ),
         *([alone] if target == "hardened" else []),
     )
