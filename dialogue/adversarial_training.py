@@ -216,11 +216,13 @@ def card_section(results: Mapping[str, Any], rounds: Mapping[str, Any], config: 
         for number, (row, agreed) in enumerate(zip(rounds["payoffs"], rounds["agreement"], strict=True))
     )
     numbers = range(len(rounds["payoffs"][0]))
+    every = config.reactive_every
+    taught = f"; every {every} steps the target learnt from the reactive attack on it" if every else ""
     return f"""
 ## Hardening
 
-{config.rounds} rounds of {config.round_dialogues:,} dialogues for either side. The RL attack is that of the hardest
-adversary of these rounds; the new adversary learnt from this agent when they were over.
+{config.rounds} rounds of {config.round_dialogues:,} dialogues for either side{taught}. The RL attack is that of the
+hardest adversary of these rounds; the new adversary learnt from this agent when they were over.
 
 | | before | after |
 |---|---|---|
