@@ -80,6 +80,7 @@ class Defense(Reinforcement):
         self.adversaries, self.training, self.games = list(adversaries), training, 2 * len(adversaries)
         super().__init__(target, partner, config, **shared)
         self.adversaries = [one.to(self.accelerator.device) for one in self.adversaries]
+        self.speakers = (partner, *self.adversaries)  # whose sentences the reactive attack changes, in turn
 
     def play(self, batch: Sequence[Table], game: int = 0) -> Played:
         if self.seat(game) == 0:
@@ -108,9 +109,9 @@ class Defense(Reinforcement):
         """What the target, which says the likeliest words, should have answered to the reactive attack."""
         target = deepcopy(self.agent).eval()
         target.temperature = 0.0
-        speakers, (cycle, turn) = (self.partner, *self.adversaries), divmod(number, len(TURNS))
+        cycle, turn = divmod(number, len(TURNS))
         config = AttackConfig(attack="reactive", turn=TURNS[turn])
-        adversary = ReactiveAdversary(speakers[cycle % len(speakers)], target, config)
+        adversary: Any = ReactiveAdversary(self.speakers[cycle % len(self.speakers)], target, config)
         drawn = torch.Generator().manual_seed(number)
         some = torch.randperm(len(adversary.words), generator=drawn)[: self.training.reactive_words]
         adversary.words = adversary.words[some.to(adversary.words.device)]

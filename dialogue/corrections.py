@@ -1,9 +1,10 @@
 """What a target should have said and decided when it was attacked: what it would have, had nothing been changed.
 
 Adversarial training of AdvAgent (3.13) in its usual form (Madry et al., ICLR 2018, arXiv:1706.06083), for white-box
-attacks: the attack is the inner maximization, and the target learns from the sentences that it found. An attack that
-changes a word or two doesn't change who should have what, so the right answer to its sentence, and the right decision
-behind it, are those that the target has for the sentence as it was. The records of an attack tell both.
+attacks: the attack is the inner maximization, and the target learns from the sentences that it found. A changed word or
+two is taken not to change who should have what, which is true of most words, though not of items and numbers; so the
+right answer to such a sentence, and the right decision behind it, are those that the target has for the sentence as it
+was. The records of an attack tell both.
 
 Each attacked sentence gives three dialogues: its own with the right answer; the same with the unchanged sentence, so
 that the target stays as it is; and what really happened, of which the decision alone is learnt.
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from dialogue.agent import NegotiationOutput, word_losses
 from dialogue.data import Dialogue
-from dialogue.domain import NO_DEAL, SHARES, Scenario
+from dialogue.domain import NO_DEAL, SHARES, Scenario, triple
 from dialogue.reinforce import own_words
 from dialogue.supervised import Views, collate
 from dialogue.types import SELECTION, THEM, YOU, AttackRecord
@@ -65,7 +66,7 @@ class Corrections:
 
 def _corrected(record: AttackRecord) -> list[tuple[Dialogue, bool]]:
     """The dialogues of a record, each with whether its last answer is learnt."""
-    scenario = Scenario(tuple(record.counts), tuple(record.values), tuple(record.partner_values)).swapped
+    scenario = Scenario(*map(triple, (record.counts, record.partner_values, record.values)))  # from the target's chair
     turns = list(zip(record.speakers, record.turns, strict=True))
     own = [i for i, speaker in enumerate(record.speakers) if speaker == 0]
     found = []
@@ -74,7 +75,7 @@ def _corrected(record: AttackRecord) -> list[tuple[Dialogue, bool]]:
         if record.kinds[number] not in ("reactive", "preemptive"):
             continue
         share = record.unattacked_choices[number].split()
-        choice = SHARES.index((int(share[0]), int(share[1]), int(share[2]))) if share else NO_DEAL
+        choice = SHARES.index(triple([*map(int, share)])) if share else NO_DEAL
         right = (1, record.unattacked_replies[number])
         ends = [
             ([turns[i], right], True),

@@ -13,14 +13,14 @@ The data are CC BY-NC 4.0: for research, and not to be shipped.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from dialogue.configs import BadInput
-from dialogue.domain import NO_DEAL, SHARES, Scenario, Triple
+from dialogue.domain import NO_DEAL, SHARES, Scenario, Triple, triple
 from dialogue.types import EOS, SELECTION
 
 Read = TypeVar("Read")
@@ -156,7 +156,7 @@ def read_scenario(own: str, partner: str) -> Scenario:
     mine, theirs = ([int(number) for number in side] for side in numbers)
     if mine[::2] != theirs[::2]:
         raise ValueError(f"the two sides count differently, {mine[::2]} and {theirs[::2]}")
-    scenario = Scenario(_triple(mine[::2]), _triple(mine[1::2]), _triple(theirs[1::2]))
+    scenario = Scenario(triple(mine[::2]), triple(mine[1::2]), triple(theirs[1::2]))
     if not scenario.is_legal:
         raise ValueError(
             f"{scenario.counts} items worth {scenario.values} and {scenario.partner_values} are no scenario"
@@ -176,7 +176,7 @@ def read_output(output: str, counts: Triple) -> tuple[Outcome, int | None]:
     digits = [int(digit) for digit in found.groups()]
     if tuple(a + b for a, b in zip(digits[:3], digits[3:], strict=True)) != counts:
         raise ValueError(f"the shares {digits[:3]} and {digits[3:]} don't divide {list(counts)} items")
-    return "deal", SHARES.index(_triple(digits[:3]))
+    return "deal", SHARES.index(triple(digits[:3]))
 
 
 def count_words(dialogues: Iterable[Dialogue]) -> Counter[str]:
@@ -192,8 +192,3 @@ def corpus_fingerprint(dialogues: Iterable[Dialogue]) -> str:
     from textadv.data import texts_fingerprint
 
     return texts_fingerprint(repr(dialogue) for dialogue in dialogues)
-
-
-def _triple(numbers: Sequence[int]) -> Triple:
-    one, two, three = numbers
-    return one, two, three

@@ -70,6 +70,12 @@ def all_scenarios() -> tuple[Scenario, ...]:
     return tuple(found)
 
 
+def triple(numbers: Sequence[int]) -> Triple:
+    """Three numbers. Raises ValueError if there are more or fewer."""
+    one, two, three = numbers
+    return one, two, three
+
+
 def _triples(numbers: range) -> Iterator[Triple]:
     yield from itertools.product(numbers, numbers, numbers)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dialogue.domain import SHARES, Scenario, Triple
+from dialogue.domain import SHARES, Scenario, triple
 
 
 def measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def geometric(values: Sequence[float]) -> dict[str, Any]:
 
 def is_pareto(record: dict[str, Any]) -> bool:
     """Whether no division gives one side more and the other no less."""
-    scenario = Scenario(_triple(record["counts"]), _triple(record["values"]), _triple(record["partner_values"]))
+    scenario = Scenario(triple(record["counts"]), triple(record["values"]), triple(record["partner_values"]))
     mine, theirs = record["score"], record["partner_score"]
     return not any((a > mine and b >= theirs) or (a >= mine and b > theirs) for a, b in divisions(scenario))
 
@@ -81,8 +81,3 @@ def divisions(scenario: Scenario) -> list[tuple[int, int]]:
 def _mean(numbers: Any) -> float:
     found = list(numbers)
     return sum(found) / len(found)
-
-
-def _triple(numbers: Sequence[int]) -> Triple:
-    one, two, three = numbers
-    return one, two, three

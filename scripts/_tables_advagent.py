@@ -24,8 +24,8 @@ ATTACKS = {
 }
 WHITE_BOX = ("reactive", "preemptive", "delayed")
 # Where nothing is found, all is tried, at every turn: half a minute of a core for a dialogue with the hardened agent.
-SLOW = {("hardened", attack): "--max_samples 64 --per_device_batch_size 8" for attack in ("preemptive", "delayed")}
-IMPOSSIBLE = [("hardened", attack) for attack in ("transfer", "transferred")]  # no sentence has won anywhere
+SLOW = {f"hardened.{attack}": "--max_samples 64 --per_device_batch_size 8" for attack in ("preemptive", "delayed")}
+IMPOSSIBLE = ("hardened.transfer", "hardened.transferred")  # no sentence has won anywhere
 PAPER = {  # Tables 3.10 and 3.14: positive advantage rate, points, advantage
     "sv.none": "75.79 %, 7.23 to 4.55 (2.68)",
     "sv.transfer": "44.43 %, 6.41 to 6.54 (-0.13)",
@@ -47,6 +47,13 @@ PAPER = {  # Tables 3.10 and 3.14: positive advantage rate, points, advantage
     "hardened.preemptive": "34.39 % (-1.77)",
     "hardened.delayed": "73.96 % (3.98)",
 }
+HARDENED_ALONE = Row(
+    "RL agent hardened by RL adversaries alone: RA+PA+DA",
+    "alone.delayed",
+    f"--model_name_or_path {TARGETS['hardened'][1]}-alone --attack adaptive --speaker_name_or_path {SPEAKER}",
+    PAPER["hardened.delayed"],
+    "attack_negotiator",
+)
 # Table 3.15; 2 is what attacks do by default.
 TURNS_PAPER = {1: "94.02 % (5.52)", 2: "90.23 % (4.95)", 3: "92.02 % (5.19)", 4: "90.35 % (4.84)"}
 LIMITS = {
@@ -83,19 +90,16 @@ def selfplay_row(label: str, cell: str, agent: str, partner: str, paper: str = "
 
 
 def chapter_rows(target: str) -> tuple[Row, ...]:
-    """A target of Table 3.10 or 3.14; with the hardened one stands RA+PA+DA on one hardened without our addition."""
+    """A target of Table 3.10 or 3.14; behind the hardened one RA+PA+DA on one hardened without our addition."""
     name, folder = TARGETS[target]
-    options = f"--model_name_or_path {folder}-alone --attack adaptive --speaker_name_or_path {SPEAKER}"
-    label = "RL agent hardened by RL adversaries alone: RA+PA+DA"
-    alone = Row(label, "alone.delayed", options, PAPER["hardened.delayed"], "attack_negotiator")
     return (
         selfplay_row(f"{name}: RL agent, no attack", f"{target}.none", SPEAKER, folder, PAPER[f"{target}.none"]),
         *(
-            attack_row(target, attack, SLOW.get((target, attack), ""), paper=PAPER[f"{target}.{attack}"])
+            attack_row(target, attack, SLOW.get(f"{target}.{attack}", ""), paper=PAPER[f"{target}.{attack}"])
             for attack in ATTACKS
-            if (target, attack) not in IMPOSSIBLE
+            if f"{target}.{attack}" not in IMPOSSIBLE
         ),
-        *([alone] if target == "hardened" else []),
+        *([HARDENED_ALONE] if target == "hardened" else []),
     )
 
 

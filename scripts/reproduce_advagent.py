@@ -9,8 +9,8 @@
 Every row is one command, printed below its table; it runs in its own folder (--output_dir), and the same call again
 goes on where the last one stopped. As a row ends, its results.json is copied to dialogue/results/<table>/<cell>/ and
 the README's table is written. A row that is measured already is left alone, unless --again, and one whose command is
-another's takes that one's results. Agents, adversaries and the
-hardened agent are rows as well, which later ones look for in runs/reproduce.
+another's takes that one's results. Agents, adversaries and the hardened agent are rows as well, which later ones look
+for in runs/reproduce.
 """
 
 import sys

@@ -37,6 +37,14 @@ def test_the_answer_and_the_decision_are_those_for_the_unchanged_sentence(kind):
     target, zero, row = ready_to_end(), torch.tensor([0]), 0
     found = records(target, kind)
     lessons = Corrections.of(found, target.vocabulary)
+    words = [
+        [WORDS[word] for word in ids[:length]]
+        for ids, length in zip(lessons.batch["input_ids"], lessons.batch["lengths"], strict=True)
+    ]
+    learnt = [
+        [WORDS[word] for word in ids[mine]]
+        for ids, mine in zip(lessons.batch["input_ids"], lessons.answers, strict=True)
+    ]
     for record in found:
         for number, i in enumerate([i for i, speaker in enumerate(record.speakers) if speaker == 0]):
             if number >= len(record.kinds) or record.kinds[number] != kind:
@@ -47,21 +55,18 @@ def test_the_answer_and_the_decision_are_those_for_the_unchanged_sentence(kind):
             if not reply.ends_talk():
                 target.read(talk, zero, Utterances.of(["<selection>"], tuple(WORDS)))
             choice = int(target.choose(talk, zero))
-            words = [
-                [WORDS[word] for word in ids[:length]]
-                for ids, length in zip(lessons.batch["input_ids"], lessons.batch["lengths"], strict=True)
-            ]
-            learnt = [ids[mine] for ids, mine in zip(lessons.batch["input_ids"], lessons.answers, strict=True)]
             for k in range(3):
                 assert int(lessons.batch["choices"][row + k]) == choice
                 assert lessons.batch["values"][row + k].tolist() == list(record.partner_values)
-                answer = [WORDS[word] for word in learnt[row + k]]
-                assert answer == ([] if k == 2 else reply.texts()[0].split())
-            said, base = record.turns[i].split(), record.bases[number].split()
-            assert words[row + 1] == [WORDS[word] for word in talk.words[0, : talk.lengths[0]]]
-            place = len(words[row + 1]) - len(words[row]) + int(heard(target, record, i).lengths[0])
-            assert words[row][place:][1 : 1 + len(said)] == said and words[row + 1][place:][1 : 1 + len(base)] == base
-            assert words[row + 2][place:][1 : 1 + len(said)] == said
+                assert learnt[row + k] == ([] if k == 2 else reply.texts()[0].split())
+            right, before = [WORDS[word] for word in talk.words[0, : talk.lengths[0]]], heard(target, record, i)
+            first = int(before.lengths[0]) + 1  # of the attacked sentence, behind its mark
+            last = first + len(record.turns[i].split())
+            assert words[row] == right[:first] + record.turns[i].split() + right[last:]
+            assert words[row + 1] == right
+            happened = heard(target, record, i + 2)
+            ended = [] if record.turns[i + 1].endswith("<selection>") else ["THEM:", "<selection>"]
+            assert words[row + 2] == [WORDS[word] for word in happened.words[0, : happened.lengths[0]]] + ended
             row += 3
     assert row == len(lessons.answers) > 0
 
