@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from visionadv.configs import BadInput
 from visionadv.models import MODELS, model_class
@@ -52,6 +53,8 @@ def load_victim(
             f"{name} knows {victim.classes} classes, and the data have {classes}; give a model of these data"
         )
     victim.randomized = randomized
+    if isinstance(victim, ModuleVictim):
+        victim.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
     return victim
 
 
@@ -98,7 +101,6 @@ def _config(name: str) -> dict[str, Any]:
 
 def _transformers(name: str) -> ModuleVictim:
     """Any image classifier of transformers, and what its processor does to images."""
-    import torch
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
     safe = {"trust_remote_code": False}

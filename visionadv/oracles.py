@@ -19,7 +19,6 @@ from visionadv.goals import Goal
 from visionadv.losses import Loss
 from visionadv.pool import Pool
 
-SHOWN_AT_ONCE = 2048  # images
 SLACK = 1e-6  # of a distance that has a limit
 
 
@@ -113,7 +112,7 @@ class DecisionOracle:
         answer = torch.zeros_like(shown)
         if shown.any():
             some = slice(None) if shown.all() else shown  # a slice copies nothing
-            decisions = torch.cat([self.victim.decide(part) for part in images[some].split(SHOWN_AT_ONCE)])
+            decisions = torch.cat([self.victim.decide(part) for part in images[some].split(self.victim.at_once)])
             answer[some] = self.goal.reached(decisions, rows[some])
             self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
             if self._unclipped is not None:
@@ -199,7 +198,7 @@ class ScoreOracle(DecisionOracle):
         images, numbers, shown = self._admit(images, rows)
         if not shown.any():
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
-        told = torch.cat([self.victim.logits(part) for part in images[shown].split(SHOWN_AT_ONCE)])
+        told = torch.cat([self.victim.logits(part) for part in images[shown].split(self.victim.at_once)])
         check_logits(told, int(shown.sum()), self.victim.classes)
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
@@ -239,7 +238,7 @@ class GradientOracle(ScoreOracle):
         images, numbers, shown = self._admit(images, rows)
         values, slopes = images.new_zeros(len(rows)), torch.zeros_like(images)
         logits = images.new_zeros(len(rows), self.clean.shape[1])
-        for places in shown.nonzero()[:, 0].split(SHOWN_AT_ONCE):
+        for places in shown.nonzero()[:, 0].split(self.victim.at_once):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)
@@ -259,7 +258,7 @@ class GradientOracle(ScoreOracle):
         images, numbers, shown = self._admit(images, rows)
         slopes = images.new_zeros(*classes.shape, *images.shape[1:])
         logits = images.new_zeros(len(rows), self.clean.shape[1])
-        for places in shown.nonzero()[:, 0].split(SHOWN_AT_ONCE):
+        for places in shown.nonzero()[:, 0].split(self.victim.at_once):
             with torch.enable_grad():
                 some = images[places].requires_grad_()
                 told = self.victim.logits(some)

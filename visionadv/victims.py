@@ -1,8 +1,8 @@
 """Who is attacked: anything that says a class, or a score for each, of images from 0 to 1.
 
 `classes` is the number of classes, None as long as it isn't known; `differentiable` says whether there are gradients,
-and `randomized` whether two answers about one image may differ. `decide` says the class of each image (N, ...), and
-where there are scores `logits` says these, (N, K).
+and `randomized` whether two answers about one image may differ. `at_once` is how many images it is best asked about
+together. `decide` says the class of each image (N, ...), and where there are scores `logits` says these, (N, K).
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from visionadv.configs import BadInput
+
+AT_ONCE = 2048  # images
+AT_ONCE_ON_CORE = 64  # on a CPU: what a convolution leaves of more is gone from the caches before the next one reads it
 
 
 class ModuleVictim(nn.Module):
@@ -48,6 +51,11 @@ class ModuleVictim(nn.Module):
         self.size, self.classes, self.randomized = size, classes, randomized
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1) if mean else torch.zeros(()))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1) if std else torch.ones(()))
+
+    @property
+    def at_once(self) -> int:
+        """Few on a CPU, many elsewhere."""
+        return AT_ONCE_ON_CORE * torch.get_num_threads() if self.mean.device.type == "cpu" else AT_ONCE
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, K), with a gradient if images (N, C, H, W) have one."""
@@ -87,6 +95,7 @@ class PredictVictim:
     """
 
     differentiable = randomized = False
+    at_once = AT_ONCE
 
     def __init__(self, model: Any, classes: int) -> None:
         self.model, self.classes = model, classes
@@ -121,6 +130,7 @@ class CallableVictim:
     """A function from images (N, ...) to classes (N,): a remote service, for one."""
 
     differentiable = False
+    at_once = AT_ONCE
 
     def __init__(self, function: Callable[[Tensor], Tensor], classes: int | None = None, *, randomized: bool = False):
         self.function, self.classes, self.randomized = function, classes, randomized

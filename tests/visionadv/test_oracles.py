@@ -121,6 +121,27 @@ def test_gradients_are_finite_differences():
     assert oracle.queries.tolist() == [3] * 4 and oracle.gradients.tolist() == [3] * 4
 
 
+def test_a_victim_is_asked_about_as_many_images_as_it_says(monkeypatch):
+    """And answers the same as about all together."""
+    told = {}
+    for at_once in (3, 100):
+        monkeypatch.setattr(ModuleVictim, "at_once", at_once)
+        oracle = oracle_of(GradientOracle, count=4)
+        oracle.begin()
+        seen, logits = [], oracle.victim.logits
+        monkeypatch.setattr(
+            oracle.victim, "logits", lambda images, seen=seen, ask=logits: seen.append(images) or ask(images)
+        )
+        generator = torch.Generator().manual_seed(2)
+        images = torch.rand(8, *SHAPE, generator=generator, dtype=torch.float64)
+        rows = torch.tensor([0, 1, 2, 3] * 2)
+        found = oracle.reached(images, rows), oracle.logits(images, rows), *oracle.gradient(images, rows, cross_entropy)
+        told[at_once] = [*found, *oracle.jacobian(images, rows, rows[:, None] % 3)]
+        assert [len(one) for one in seen] == 4 * ([3, 3, 2] if at_once == 3 else [8])
+    for few, many in zip(told[3], told[100], strict=True):
+        assert torch.allclose(few.double(), many.double(), rtol=0, atol=1e-12)
+
+
 def test_images_are_clipped_before_they_are_shown():
     seen = []
     victim = CallableVictim(lambda images: (seen.append(images), torch.zeros(len(images)))[1], classes=2)

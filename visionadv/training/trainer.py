@@ -53,6 +53,7 @@ class Training:
         self.config, self.accelerator, self.seed, self.step = config, accelerator, seed, 0
         shape = (config.per_device_train_batch_size, *data.shape)
         vicinity.begin(model, count=len(data), classes=len(data.classes), shape=shape)
+        model.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
         self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config))
         self.vicinity = vicinity.to(accelerator.device)
         accelerator.register_for_checkpointing(self.vicinity)
