@@ -21,6 +21,24 @@ def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
     return {"value": value, "low": float(low), "high": float(high), "n": n}
 
 
+def estimate_auc(labels: Sequence[int], scores: Sequence[float]) -> dict[str, Any]:
+    """The area under the ROC curve of scores for labels 0 and 1, and its 95 % interval (DeLong et al., 1988)."""
+    import numpy as np
+    from scipy import stats
+
+    hit, scores = np.asarray(labels).astype(bool), np.asarray(scores)
+    if hit.all() or not hit.any():
+        return {"value": None, "low": None, "high": None, "n": len(hit)}
+    ranks = stats.rankdata(scores)
+    wins = (ranks[hit] - stats.rankdata(scores[hit])) / (~hit).sum()  # of each 1 over the 0s, a tie being a half
+    losses = (ranks[~hit] - stats.rankdata(scores[~hit])) / hit.sum()  # of each 0 to the 1s
+    value = wins.mean()
+    half = stats.norm.ppf(0.975) * math.sqrt(
+        sum(one.var(ddof=1) / len(one) if len(one) > 1 else 0 for one in (wins, losses))
+    )
+    return {"value": float(value), "low": max(0.0, value - half), "high": min(1.0, value + half), "n": len(hit)}
+
+
 def estimates(found: dict[str, Any]) -> dict[str, dict]:
     """Values by name as estimates; what is one already stays."""
     return {name: one if isinstance(one, dict) else estimate(one) for name, one in found.items()}

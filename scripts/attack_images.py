@@ -61,7 +61,7 @@ def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, co
     surrogate = None
     if named.surrogate_name_or_path:
         surrogate = load_victim(named.surrogate_name_or_path, classes=len(data.classes))
-    check(attack, config, norm, surrogate or victim)
+    check(attack, config, norm, surrogate or victim, surrogate=surrogate is not None)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
@@ -92,8 +92,8 @@ def places(data: Any, target: int | None, most: int | None) -> list[Place]:
     return found
 
 
-def check(attack: Any, config: AttackConfig, norm: str, victim: Any) -> None:
-    """Raises BadInput for what the attack can't do, or can't do to this victim."""
+def check(attack: Any, config: AttackConfig, norm: str, victim: Any, *, surrogate: bool) -> None:
+    """Raises BadInput for what the attack can't do, or can't do to this victim; `surrogate`: it is one."""
     from visionadv.oracles import DecisionOracle, GradientOracle
 
     name = config.attack
@@ -107,6 +107,8 @@ def check(attack: Any, config: AttackConfig, norm: str, victim: Any) -> None:
         raise BadInput(f"{name}'s usual eps of {attack.eps} is for {attack.norms[0]}; give --eps for {norm}")
     if config.top_k is not None and not getattr(attack, "partial", False):
         raise BadInput(f"{name} needs the scores of all classes; leave out --top_k, or use --attack nes")
+    if config.top_k is not None and surrogate:
+        raise BadInput("a surrogate tells the scores of all classes; leave out --top_k, or the surrogate")
     if attack.oracle is GradientOracle and not victim.differentiable:
         raise BadInput(f"{name} needs gradients, and this victim has none; hop_skip_jump needs decisions only")
     if attack.oracle is not DecisionOracle and not hasattr(victim, "logits"):
@@ -117,7 +119,7 @@ def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: st
     """What makes the oracle of a batch."""
     from visionadv.data import load_images
     from visionadv.goals import make_goal
-    from visionadv.oracles import DecisionOracle, GradientOracle
+    from visionadv.oracles import DecisionOracle
     from visionadv.pool import TargetImages
 
     options: dict[str, Any] = {"norm": norm, "eps": attack.eps if config.eps is None else config.eps}
@@ -127,7 +129,7 @@ def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: st
     if config.unclipped:
         options["unclipped"] = True
     starts = None
-    if config.goal != "untargeted" and attack.oracle is not GradientOracle:
+    if config.goal != "untargeted" and (attack.oracle is DecisionOracle or config.top_k is not None):
         starts = TargetImages(load_images(**source.options(split=config.pool_split)), POOL)
 
     def oracle(victim: Any, images: Any, labels: Any, seed: int, ids: list[int]) -> Any:

@@ -3,11 +3,13 @@
     python scripts/benchmark_images.py
     python scripts/benchmark_images.py --model_name_or_path runs/mnist-cnn --dataset_name ylecun/mnist --eps 0.1
 
-Five parts, all or those that --parts names. `step`: a step of PGD over the victim's own forward and backward pass.
+Six parts, all or those that --parts names. `step`: a run of PGD over the victim's own passes, forward and backward.
 `white_box`: PGD, Carlini and Wagner, DeepFool and DDN with the same numbers of steps as Foolbox's, torchattacks' and
 ART's. `autoattack`: the robust accuracy that torchattacks' AutoAttack leaves, and ours. `batch`: images per second of a
 decision attack on all at once, over one after the other. `decisions`: the median distance after so many queries of
 HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's; every image that the victim sees is counted, of peers too.
+`frugal`: our own decision attack beside HopSkipJump and Sign-OPT, image by image and for each of --seeds; each of the
+three is tuned by as many tries before, on other images.
 
 Rightly classified images are attacked. What is found is judged by one rule: clipped, and shown to the victim again.
 Times are compared within a run only; what is compared takes turns. Peers that aren't installed are left out.
@@ -16,7 +18,7 @@ Times are compared within a run only; what is compared takes turns. Peers that a
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +27,12 @@ from _run import RunError, launch, writable_folder, write_json
 
 from visionadv.configs import BadInput, DataConfig, VictimConfig
 
-PARTS = ("step", "white_box", "autoattack", "batch", "decisions")
+PARTS = ("step", "white_box", "autoattack", "batch", "decisions", "frugal")
+TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frugal`
+    "frugal_sign_opt": [{}, {"directions": 20}, {"directions": 45}, {"alpha": 0.25}, {"focus": 0.25}, {"memory": 0.25}],
+    "hop_skip_jump": [{}, {"vectors": 25}, {"vectors": 50}, {"vectors": 200}, {"gamma": 0.1}, {"gamma": 10.0}],
+    "sign_opt": [{}, {"directions": 50}, {"directions": 100}, {"alpha": 0.5}, {"beta": 3e-3}, {"beta": 1e-2}],
+}
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,21 @@ class BenchmarkArguments:
     max_samples: int = field(default=100, metadata={"help": "images"})
     eps: float = field(default=0.1, metadata={"help": "of PGD and AutoAttack, Linf"})
     rounds: int = field(default=3, metadata={"help": "times that each time is taken"})
-    decision_samples: int = field(default=20, metadata={"help": "images of the parts batch and decisions"})
+    decision_samples: int = field(default=20, metadata={"help": "images of the part decisions"})
     marks: list[int] = field(
         default_factory=lambda: [500, 1000, 2000], metadata={"help": "queries at which decision attacks are compared"}
     )
     loop_samples: int = field(default=3, metadata={"help": "images that are attacked one after the other in batch"})
     seed: int = field(default=0, metadata={"help": "seed of our attacks"})
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "seeds of the part frugal"})
+    tuning_samples: int = field(default=50, metadata={"help": "further images on which frugal's attacks are tuned"})
     output_dir: str | None = field(default=None, metadata={"help": "where results.json goes; default: nowhere"})
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.parts) - set(PARTS)):
             raise RunError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
-        if min(self.max_samples, self.rounds, self.decision_samples, self.loop_samples, *self.marks) < 1:
+        samples = self.max_samples, self.decision_samples, self.loop_samples, self.tuning_samples
+        if min(*samples, self.rounds, *self.marks) < 1:
             raise RunError("numbers of samples, --rounds and --marks must be at least 1")
         if not 0 < self.eps <= 1:
             raise RunError(f"--eps must be above 0 and at most 1, not {self.eps}")
@@ -58,27 +68,33 @@ def main(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
     import torch
 
     folder = writable_folder(arguments.output_dir) if arguments.output_dir else None
-    victim, images, labels = load(arguments, named, source)
+    victim, (images, labels), spare = load(arguments, named, source)
     print(f"{len(images)} images, {torch.get_num_threads()} threads, peers: {', '.join(installed()) or 'none'}")
     found: dict[str, Any] = {}
     for part in PARTS:
         if part in arguments.parts:
-            found |= MEASURES[part](arguments, victim, images, labels)
+            more = {"spare": spare} if part == "frugal" else {}
+            found |= MEASURES[part](arguments, victim, images, labels, **more)
     if folder:
         write_json(folder / "results.json", found)
 
 
 def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig) -> tuple[Any, Any, Any]:
-    """The victim, and images that it classifies rightly, with their labels."""
+    """The victim, images that it classifies rightly with their labels, and further ones."""
     from visionadv.data import load_images
     from visionadv.loading import load_victim
 
     data = load_images(**source.options())
     victim = load_victim(named.model_name_or_path, classes=len(data.classes))
-    ids = list(range(min(len(data), 2 * arguments.max_samples)))
+    if not victim.differentiable:
+        raise BadInput("attacks by gradients are compared, too, and this victim has none; give a net")
+    most, further = arguments.max_samples, arguments.tuning_samples if "frugal" in arguments.parts else 0
+    ids = list(range(min(len(data), 2 * (most + further))))
     images, labels = data.images(ids), data.labels[ids]
-    right = (victim.decide(images) == labels).nonzero()[: arguments.max_samples, 0]
-    return victim, images[right], labels[right]
+    right = (victim.decide(images) == labels).nonzero()[: most + further, 0]
+    if len(right) <= most and further:
+        raise BadInput(f"{len(right)} images are classified rightly, and {most} are attacked; none is left to tune on")
+    return victim, *[(images[some], labels[some]) for some in (right[:most], right[most:])]
 
 
 def ours(name: str, victim: Any, images: Any, labels: Any, arguments: BenchmarkArguments, **options: Any) -> Any:
@@ -107,24 +123,28 @@ def timed(calls: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, A
 
 
 def measure_step(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """A step of PGD on images that withstand it, over the forward and the backward pass that it needs."""
+    """A run of PGD on images that withstand it, over the passes that it needs, of as many images at once."""
     import torch
 
     steps, tiny = 20, 1e-6
+    parts = list(zip(images.split(victim.at_once), labels.split(victim.at_once), strict=True))
 
     def passes() -> None:
         for _ in range(steps):
-            some = images.clone().requires_grad_()
-            loss = torch.nn.functional.cross_entropy(victim.logits(some), labels, reduction="sum")
-            torch.autograd.grad(loss, some)
+            for part, its in parts:
+                some = part.clone().requires_grad_()
+                loss = torch.nn.functional.cross_entropy(victim.logits(some), its, reduction="sum")
+                torch.autograd.grad(loss, some)
+        for part, _ in parts * 2:  # it looks at the unchanged images, and at the end
+            victim.decide(part)
 
     def attack() -> None:
-        ours("pgd", victim, images, labels, arguments, eps=tiny, steps=steps - 2)  # it looks at the start and the end
+        ours("pgd", victim, images, labels, arguments, eps=tiny, steps=steps)
 
     passes()
     _, seconds = timed({"passes": passes, "pgd": attack}, max(arguments.rounds, 5))
     ratio = seconds["pgd"] / seconds["passes"]
-    print(f"step: PGD takes {ratio:.3f} of the victim's own forward and backward passes")
+    print(f"step: PGD takes {ratio:.3f} of the victim's own passes")
     return {"step_ratio": ratio}
 
 
@@ -224,6 +244,7 @@ def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, label
 
 def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
     """The median L2 distance at each mark, of our attacks and of the peers'."""
+    import numpy as np
     import torch
 
     from visionadv.summary import median
@@ -235,6 +256,7 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
         reached = {"ours": reached_at(oracle, marks)}
         if peer in installed():
             torch.manual_seed(arguments.seed)
+            np.random.seed(arguments.seed)  # noqa: NPY002  ART draws from it
             rows = []
             for row in range(len(images)):
                 watched = Nearest(victim, images[row : row + 1], int(labels[row]), "l2", marks)
@@ -247,6 +269,56 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
             told = ", ".join(f"{show(value)} at {mark}" for mark, value in judged.items())
             print(f"decisions: {name} {PEERS.get(who, who)}: {told}")
     return found
+
+
+def measure_frugal(
+    arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any, *, spare: tuple[Any, Any]
+) -> dict[str, Any]:
+    """Medians of each attack, tuned on spare images, and how much nearer than by others ours is on the same image."""
+    from visionadv.summary import median
+
+    marks, found, reached = tuple(sorted(arguments.marks)), {}, {}
+
+    def attacked(name: str, options: dict[str, Any], shown: tuple[Any, Any], seed: int) -> list[list[float]]:
+        limits = {"norm": "l2", "budget": marks[-1]}
+        return reached_at(ours(name, victim, *shown, replace(arguments, seed=seed), **limits, **options), marks)
+
+    for name, tried in TRIED.items():
+        medians = [median(attacked(name, options, spare, arguments.seed)[-1])["value"] for options in tried]
+        best = tried[min(range(len(tried)), key=lambda number: medians[number] or float("inf"))]
+        print(f"frugal: {name} is tuned to {best or 'what it is by default'}, of medians", *map(show, medians))
+        found[f"frugal.{name}.options"] = best
+        reached[name] = [attacked(name, best, (images, labels), seed) for seed in arguments.seeds]
+        for seed, columns in zip(arguments.seeds, reached[name], strict=True):
+            judged = {mark: median(column) for mark, column in zip(marks, columns, strict=True)}
+            found |= {f"frugal.{name}.{seed}@{mark}": value for mark, value in judged.items()}
+            told = ", ".join(f"{show(value)} at {mark}" for mark, value in judged.items())
+            print(f"frugal: {name}, seed {seed}: {told}")
+    own, *others = TRIED
+    for name in others:
+        for place, mark in enumerate(marks):
+            ratio = ratios([[run[place] for run in reached[one]] for one in (own, name)])
+            found[f"frugal.ratio.{name}@{mark}"] = ratio
+            print(f"frugal: {own} over {name} on the same image at {mark}: {show(ratio)}")
+    return found
+
+
+def ratios(pair: list[list[list[float]]]) -> dict[str, Any]:
+    """The geometric mean over images of one attack's distances over another's (attack, seed, image), with its interval.
+
+    An image counts once, by the mean of its logarithms over seeds; one that an attack has missed is left out.
+    """
+    import math
+
+    from _estimates import estimate
+
+    logs = []
+    for runs in zip(*(zip(*attack, strict=True) for attack in pair), strict=True):
+        ours, theirs = runs
+        if all(map(math.isfinite, (*ours, *theirs))):
+            logs.append(statistics.fmean(math.log(one / other) for one, other in zip(ours, theirs, strict=True)))
+    told = estimate(logs)
+    return told | {key: None if told[key] is None else math.exp(told[key]) for key in ("value", "low", "high")}
 
 
 def reached_at(oracle: Any, marks: tuple[int, ...]) -> list[list[float]]:
@@ -264,6 +336,7 @@ MEASURES = {
     "autoattack": measure_autoattack,
     "batch": measure_batch,
     "decisions": measure_decisions,
+    "frugal": measure_frugal,
 }
 
 if __name__ == "__main__":

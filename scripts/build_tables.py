@@ -197,6 +197,7 @@ COLUMNS = {
     "rouge_l": ("ROUGE-L", number),
     "minutes": ("minutes", minutes),
     "cpu_minutes": ("CPU-minutes", minutes),
+    "auc": ("AUC", number),
     "perplexity": ("perplexity", number),
     "exact_selection": ("exact decisions", percent),
     "agreement": ("agreement", percent),

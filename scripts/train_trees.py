@@ -7,14 +7,15 @@ Scikit-learn's digits, offline, in seconds; then the trees of Cheng's dissertati
     python scripts/train_trees.py --dataset_name FOLDER --num_trees 255 --num_leaves 500 --output_dir runs/higgs-trees
 
 The folder (--output_dir) holds model.txt, LightGBM's own format, which attack_images.py takes as --model_name_or_path,
-and results.json (accuracy on the test split). It needs LightGBM: pip install -e ".[trees]".
+and results.json (accuracy on the test split, and with two classes the area under the ROC curve). It needs LightGBM:
+pip install -e ".[trees]".
 """
 
 import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
-from _estimates import estimate, print_table
+from _estimates import estimate, estimate_auc, print_table
 from _run import RunError, launch, writable_folder, write_bytes, write_json
 
 from visionadv.configs import BadInput, DataConfig
@@ -35,6 +36,8 @@ class TreesConfig:
     def __post_init__(self) -> None:
         if self.num_trees < 1 or self.num_leaves < 2:
             raise RunError("--num_trees must be at least 1, and --num_leaves at least 2")
+        if not self.learning_rate > 0:
+            raise RunError(f"--learning_rate must be above 0, not {self.learning_rate}")
 
 
 def main(config: TreesConfig, source: DataConfig) -> None:
@@ -60,6 +63,8 @@ def main(config: TreesConfig, source: DataConfig) -> None:
     told = np.asarray(booster.predict(test.images(range(len(test))).flatten(1).numpy()))
     decided = told > 0.5 if count == 2 else told.argmax(1)
     results = {"accuracy": estimate([bool(one) for one in decided == test.labels.numpy()])}
+    if count == 2:
+        results["auc"] = estimate_auc(test.labels.numpy(), told)
     write_json(folder / "results.json", results | {"seconds": time.perf_counter() - begin})
     print_table(results)
     print(f"the model is {folder / 'model.txt'}")

@@ -30,7 +30,7 @@ ATTACKS = {  # by the name of a judge: the attack, and what is set of it but by 
     "pgd": ("pgd", {"step_size": 0.2}),  # section 4.2.4.2: eps / 5
     "pgd_restarts": ("pgd", {"step_size": 0.2}),
     "margin": ("pgd", {"step_size": 0.2, "loss": "margin"}),  # C&W-Linf of the dissertation, section 5.3.4.11
-    "square": ("square", {}),
+    "square": ("square", {"share": 0.8}),  # as in AutoAttack
     "autoattack": ("autoattack", {}),
     "decision": ("hop_skip_jump", {}),
     "transfer": ("pgd", {"step_size": 0.2}),

@@ -149,6 +149,7 @@ def _torchvision(name: str) -> ModuleVictim:
     if "categories" not in weights.meta or not hasattr(weights.transforms(), "crop_size"):
         raise BadInput(f"torchvision's {name} is no image classifier; resnet50 is one")
     try:
+        weights.get_state_dict(check_hash=True, weights_only=True)  # fails where a file holds more than weights
         model = models.get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:
         raise BadInput(
@@ -161,7 +162,7 @@ def _torchvision(name: str) -> ModuleVictim:
 
 
 class Trees:
-    """A LightGBM model as `PredictVictim` takes it."""
+    """A LightGBM model as `PredictVictim` takes it. Raises BadInput for rows of another length than it knows."""
 
     def __init__(self, booster: Any) -> None:
         self.booster = booster
@@ -172,6 +173,10 @@ class Trees:
 
     def predict_proba(self, rows: np.ndarray) -> np.ndarray:
         """(N, K) probabilities."""
+        if rows.shape[1] != self.booster.num_feature():
+            raise BadInput(
+                f"the trees know {self.booster.num_feature()} numbers of an image, and there are {rows.shape[1]}"
+            )
         told = np.asarray(self.booster.predict(rows))
         return np.stack([1 - told, told], axis=1) if told.ndim == 1 else told
 

@@ -185,6 +185,7 @@ class ScoreOracle(DecisionOracle):
                 f"top_k is {top_k}, and the victim has {self.victim.classes} classes; give one of 1 to these"
             )
         self.top_k = top_k
+        self.confidence = 0.0  # margin that a success must have, but for the unchanged image; attacks set it
         self.margin = torch.full_like(self.distance, -torch.inf)  # of `best`, as long as that is no success
         self.clean = torch.empty(0)
 
@@ -207,9 +208,11 @@ class ScoreOracle(DecisionOracle):
 
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
-        decisions = logits.argmax(1)
-        self._keep(images, rows, numbers, self.goal.reached(decisions, rows), decisions)
-        margin = self.goal.margin(logits, rows)
+        decisions, margin = logits.argmax(1), self.goal.margin(logits, rows)
+        reached = self.goal.reached(decisions, rows)
+        if self.confidence > 0:
+            reached &= margin >= self.confidence
+        self._keep(images, rows, numbers, reached, decisions)
         nearer = ~self.found[rows] & (margin > self.margin[rows])
         if self.eps is not None:
             nearer &= size(images - self.images[rows], self.norm) <= self.eps + SLACK

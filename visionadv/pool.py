@@ -14,7 +14,10 @@ from visionadv.goals import Goal
 
 @dataclass(frozen=True)
 class Pool:
-    """Images (P, ...), and which of them (B, M) are for each image that is attacked, in the order of their trial."""
+    """Images (P, ...), and which of them (B, M) are for each image that is attacked, in the order of their trial.
+
+    Where there are fewer than M, -1 stands behind the last one.
+    """
 
     images: Tensor
     places: Tensor
@@ -22,8 +25,16 @@ class Pool:
     def __len__(self) -> int:
         return self.places.shape[1]
 
+    def holds(self, rows: Tensor, number: int) -> Tensor:
+        """(n,) whether there are so many, and one more, for the images of `rows` (n,)."""
+        return self.places[rows, number] >= 0
+
+    def of(self, rows: Tensor) -> Pool:
+        """The same for some of the images alone."""
+        return Pool(self.images, self.places[rows])
+
     def take(self, rows: Tensor, number: int) -> Tensor:
-        """(n, ...) where the images of `rows` (n,) may start from, by a number below M."""
+        """(n, ...) where the images of `rows` (n,) may start from, by a number below M that they hold."""
         return self.images[self.places[rows, number]]
 
     @classmethod
@@ -57,7 +68,9 @@ class TargetImages:
                 raise BadInput(f"there is no image of class {target} to start from; give another --pool_split")
             self._read[target] = self.data.images(rows)
         classes = sorted(set(targets))
-        count = min(len(self._read[target]) for target in classes)
-        images = torch.cat([self._read[target][:count] for target in classes]).to(goal.labels.device)
-        first = torch.tensor([count * classes.index(target) for target in targets])
-        return Pool(images, (first[:, None] + torch.arange(count)).to(goal.labels.device))
+        images = torch.cat([self._read[target] for target in classes]).to(goal.labels.device)
+        counts = torch.tensor([len(self._read[target]) for target in classes])
+        which = torch.tensor([classes.index(target) for target in targets])
+        number = torch.arange(int(counts.max()))
+        places = (counts.cumsum(0) - counts)[which, None] + number
+        return Pool(images, places.where(number < counts[which, None], -1).to(goal.labels.device))

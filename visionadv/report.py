@@ -66,9 +66,9 @@ def report(
     order = sorted(records, key=lambda one: (one["already"], not one["success"], one[norm], one["example_id"]))
     attacked = [record for record in records if not record["already"]]
     successes = sum(record["success"] for record in attacked)
-    printed = printed_medians(
-        config.get("dataset_name") or "", config.get("attack") or "", norm, config.get("goal") or "untargeted"
-    )
+    named = [config.get(name) or "" for name in ("dataset_name", "model_name_or_path", "attack")]
+    printed = printed_medians(*named, norm, config.get("goal") or "untargeted")
+    reached, shown = _reached_svg(attacked, norm, printed)
     return render(
         "report.html.j2",
         manifest,
@@ -86,8 +86,10 @@ def report(
             if measure in results
         ],
         within=_within_svg(attacked, norm),
-        reached=_reached_svg(attacked, norm, printed),
-        printed=bool(printed),
+        reached=reached,
+        shown=shown,
+        success=_success_svg(attacked, config.get("report_distance")),
+        distance=f"{_NORMS[norm]} {config.get('report_distance')}",
         cards=[_card(record, norm, pictures, classes) for record in order[:max_cards]] if pictures else [],
         total=len(records),
         successes=successes,
@@ -150,27 +152,61 @@ def _within_svg(records: Sequence[Record], norm: str) -> Markup | None:
     return chart(draw)
 
 
-def _reached_svg(records: Sequence[Record], norm: str, printed: Sequence[tuple[int, float]]) -> Markup | None:
-    """The median distance that was reached against queries, or success where most images have none."""
-    last = max((number for record in records for number, _ in record["curve"]), default=0)
-    if last < 2:
-        return None
-    queries = np.unique(np.geomspace(1, last, 200).astype(int)).tolist()
+def _reached_svg(
+    records: Sequence[Record], norm: str, printed: Sequence[tuple[int, float]]
+) -> tuple[Markup | None, list[str]]:
+    """The median distance that was reached against queries, and what else is drawn: of "unclipped" and "printed".
+
+    Where most images have no success it is the share of those that have.
+    """
+    queries = _queries(records)
+    if not queries:
+        return None, []
     medians = median_curve(records, queries)
-    shares = [np.mean([distance_at(record["curve"], number) < math.inf for record in records]) for number in queries]
+    if not math.isfinite(medians[-1]):
+        return _success_svg(records, math.inf), []
+    unclipped = any(record["unclipped_curve"] for record in records)
+    shown = [name for name, there in (("unclipped", unclipped), ("printed", printed)) if there]
 
     def draw(axes: Any) -> None:
-        axes.set_xlabel("queries")
         axes.set_xscale("log")
-        if math.isfinite(medians[-1]):
-            axes.plot(queries, [one if math.isfinite(one) else math.nan for one in medians], color=ACCENT)
-            axes.set_ylabel(f"median {_NORMS[norm]} distance")
-            if printed:
-                axes.plot(*zip(*printed, strict=True), "o", color=OTHER)
-            axes.set_ylim(bottom=0)
-        else:
-            axes.plot(queries, shares, color=ACCENT)
-            axes.set_ylabel("success")
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.plot(queries, _finite(medians), color=ACCENT)
+        if unclipped:
+            axes.plot(queries, _finite(median_curve(records, queries, "unclipped_curve")), "--", color=ACCENT)
+        if printed:
+            axes.plot(*zip(*printed, strict=True), "o", color=OTHER)
+        axes.set_xlabel("queries")
+        axes.set_ylabel(f"median {_NORMS[norm]} distance")
+        axes.set_ylim(bottom=0)
+
+    return chart(draw), shown
+
+
+def _success_svg(records: Sequence[Record], distance: float | None) -> Markup | None:
+    """The share of images with a success within a distance, against queries."""
+    queries = _queries(records)
+    if distance is None or not queries:
+        return None
+    reached = np.array([[distance_at(record["curve"], number) for record in records] for number in queries])
+    shares = ((reached <= distance) & np.isfinite(reached)).mean(1)
+
+    def draw(axes: Any) -> None:
+        axes.set_xscale("log")
+        axes.plot(queries, shares, color=ACCENT)
+        axes.set_xlabel("queries")
+        axes.set_ylabel("success")
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
 
     return chart(draw)
+
+
+def _queries(records: Sequence[Record]) -> list[int]:
+    """Numbers of queries along a logarithmic axis, up to the last that brought anything; none for a single one."""
+    last = max((number for record in records for number, _ in record["curve"]), default=0)
+    return np.unique(np.geomspace(1, last, 200).astype(int)).tolist() if last > 1 else []
+
+
+def _finite(values: Sequence[float]) -> list[float]:
+    """With gaps for what is infinite."""
+    return [one if math.isfinite(one) else math.nan for one in values]

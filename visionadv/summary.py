@@ -69,9 +69,9 @@ def median(values: Sequence[float]) -> dict[str, Any]:
     return dict(zip(("value", "low", "high"), told, strict=True)) | {"n": n}
 
 
-def median_curve(records: Sequence[Record], queries: Sequence[int]) -> list[float]:
+def median_curve(records: Sequence[Record], queries: Sequence[int], curve: str = "curve") -> list[float]:
     """The median distance that was reached with so many queries; infinite where most have no success yet."""
-    return [_middle([distance_at(record["curve"], number) for record in records]) for number in queries]
+    return [_middle([distance_at(record[curve], number) for record in records]) for number in queries]
 
 
 def distance_at(curve: Sequence[Sequence[float]], queries: float) -> float:

@@ -3,7 +3,7 @@
 An attack looks into a surrogate with all its gradients, and the victim sees a single image of each. What barely fools
 the surrogate seldom fools anybody else. So an attack within a distance takes all its steps, and of the images that it
 met the one that is the farthest beyond the surrogate's boundary is shown. An attack that looks for the smallest
-distance shows what it found; its own confidence, if it has one, makes that go farther.
+distance shows what it found, which its own confidence, if it has one, makes go farther.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
     goal = oracle.goal
     some = Goal(goal.labels[rows], None if goal.targets is None else goal.targets[rows])
     kind = attack.oracle if attack.eps is None else SurrogateOracle
-    inner = kind(surrogate, oracle.images[rows], some, norm=oracle.norm, eps=oracle.eps)
+    pool = None if oracle.pool is None else oracle.pool.of(rows)
+    inner = kind(surrogate, oracle.images[rows], some, norm=oracle.norm, eps=oracle.eps, pool=pool)
     inner.begin()
     if inner.open.any():
         attack.run(inner, seeds[rows])

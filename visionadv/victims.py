@@ -24,6 +24,8 @@ AT_ONCE_ON_CORE = 64  # on a CPU: what a convolution leaves of more is gone from
 class ModuleVictim(nn.Module):
     """Any `torch.nn.Module` from images to logits, with its normalisation folded in.
 
+    The module is put into evaluation mode, and its parameters take no gradients any more.
+
     Args:
         model: it returns logits (N, K), or an object with `logits`, as transformers' do.
         mean, std: of each channel, that the model's images are normalised by.
@@ -62,7 +64,7 @@ class ModuleVictim(nn.Module):
         if self.size and tuple(images.shape[2:]) != self.size:
             images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
         told = self.model((images - self.mean.to(images)) / self.std.to(images))
-        return getattr(told, "logits", told)
+        return getattr(told, "logits", told).to(images.dtype)  # under autocast they have fewer bits
 
     @torch.no_grad()
     def decide(self, images: Tensor) -> Tensor:
@@ -102,12 +104,15 @@ class PredictVictim:
 
     def decide(self, images: Tensor) -> Tensor:
         """(N,) the class that `predict` says."""
-        told = np.asarray(self.model.predict(_rows(images)))
+        answer = np.ascontiguousarray(self.model.predict(_rows(images)))
+        if answer.dtype.kind not in "biuf":
+            raise BadInput(f"a {type(self.model).__name__} predicts {answer.dtype}; it must say numbers of classes")
+        told = _finite(torch.from_numpy(answer))
         if told.ndim == 2:
             told = told.argmax(1)
-        elif told.dtype.kind == "f" and not (told == np.round(told)).all():
+        elif told.is_floating_point() and (told != told.round()).any():
             told = told > 0.5  # the likelier of two
-        return torch.from_numpy(told.astype(np.int64)).to(images.device)
+        return _classes(told, len(images), self.classes).to(images.device)
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, K) logarithms of what `predict_proba` says."""
@@ -137,12 +142,42 @@ class CallableVictim:
 
     def decide(self, images: Tensor) -> Tensor:
         """(N,) what the function says."""
-        told = torch.as_tensor(self.function(images), device=images.device)
-        if told.shape != (len(images),):
-            raise BadInput(
-                f"the victim's answer has the shape {tuple(told.shape)}, where ({len(images)},) was expected"
-            )
-        return told.long()
+        return _classes(
+            _finite(torch.as_tensor(self.function(images), device=images.device)), len(images), self.classes
+        )
+
+
+class CallableScoresVictim(CallableVictim):
+    """A function from images (N, ...) to the score of each class (N, K)."""
+
+    @torch.no_grad()
+    def decide(self, images: Tensor) -> Tensor:
+        """(N,) the class of the highest score."""
+        return _classes(self.logits(images).argmax(1), len(images), self.classes)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, K) what the function says."""
+        told = _finite(torch.as_tensor(self.function(images)).to(images))
+        if told.ndim != 2:
+            raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where scores (N, K) were expected")
+        return told
+
+
+def _finite(told: Tensor) -> Tensor:
+    """An answer. Raises BadInput for NaN and infinity."""
+    if not told.isfinite().all():
+        raise BadInput("the victim answered NaN or infinity; check it, and the scale of what it expects")
+    return told
+
+
+def _classes(told: Tensor, count: int, classes: int | None) -> Tensor:
+    """(N,) classes that were answered. Raises BadInput for another number of them, and for one that there isn't."""
+    if told.shape != (count,):
+        raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where ({count},) was expected")
+    told = told.long()
+    if count and not 0 <= int(told.min()) <= int(told.max()) < (classes or torch.inf):
+        raise BadInput(f"the victim answered classes {int(told.min())} to {int(told.max())}, and it has {classes}")
+    return told
 
 
 def _rows(images: Tensor) -> np.ndarray:

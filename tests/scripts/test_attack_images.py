@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from visionadv.attacks import ATTACKS, attack_named
 from visionadv.data import load_images
-from visionadv.loading import load_victim
+from visionadv.loading import EMBEDDED, load_victim
 
 
 def records_of(folder):
@@ -79,6 +79,8 @@ def load_path():
 
 def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
     pytest.importorskip("lightgbm", reason="needs LightGBM")
+    done = run_here("train_trees.py", "--learning_rate", "0")
+    assert done.returncode == 2 and "--learning_rate must be above 0" in done.stderr.splitlines()[-1]
     done = run_here("train_trees.py", "--num_trees", "10", "--num_leaves", "8", "--output_dir", "trees")
     assert done.returncode == 0, done.stderr
     accuracy = json.loads((tmp_path / "trees" / "results.json").read_text())["accuracy"]
@@ -114,6 +116,11 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
         (["--goal", "targeted", "--target", "4", "--max_samples", "1"], "class 4, is the true label of all images"),
         (["--goal", "targeted", "--target", "12"], "target 12 is none of the victim's 10 classes"),
         (["--top_k", "3"], "pgd needs the scores of all classes"),
+        (
+            ["--attack", "nes", "--top_k", "3", "--surrogate_name_or_path", EMBEDDED],
+            "a surrogate tells the scores of all",
+        ),
+        (["--attack", "pgd", "--attack_options", "loss=hinge"], "pgd's loss is cross_entropy or margin or dlr"),
         (["--split", "validation"], "no split 'validation'"),
         (["--model_name_or_path", "./nowhere"], "nowhere"),
     ],

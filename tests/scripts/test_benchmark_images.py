@@ -1,10 +1,12 @@
 """scripts/benchmark_images.py: its parts on a few digits, the account of a peer's queries, and mistakes."""
 
 import json
+import math
 
 import pytest
 import torch
 from _image_peers import Nearest
+from benchmark_images import TRIED, ratios
 
 from visionadv.data import load_images
 from visionadv.loading import load_victim
@@ -21,6 +23,23 @@ def test_every_part_tells_its_figures(tmp_path, run_here):
     assert 0 < near <= far
     for part in ("step: ", "batch: ", "decisions: hop_skip_jump ours", "decisions: sign_opt ours"):
         assert part in done.stdout
+
+
+def test_our_own_attack_is_compared_image_by_image(tmp_path, run_here, monkeypatch):
+    options = ["--parts", "frugal", "--tuning_samples", "3", "--seeds", "0", "5", "--output_dir", "run"]
+    done = run_here("benchmark_images.py", *TINY, *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["frugal.sign_opt.options"] in TRIED["sign_opt"]
+    assert found["frugal.frugal_sign_opt.0@150"]["n"] == 6 and found["frugal.hop_skip_jump.5@60"]["value"] > 0
+    assert 0 < found["frugal.ratio.hop_skip_jump@150"]["value"] < 10
+
+
+def test_ratios_are_of_the_same_image():
+    """Distances are halved on one image and doubled on another; a third is missed by one of the seeds."""
+    ours, theirs = [[1.0, 8.0, 5.0], [2.0, 6.0, 1.0]], [[2.0, 4.0, 5.0], [4.0, 3.0, math.inf]]
+    told = ratios([ours, theirs])
+    assert told["value"] == pytest.approx(1.0) and told["n"] == 2 and told["low"] < 1 < told["high"]
 
 
 def test_strength_is_judged_alike_for_everybody(tmp_path, run_here, monkeypatch):
@@ -73,6 +92,7 @@ def test_a_peers_queries_are_the_rows_that_its_victim_sees():
         (["--parts", "speed"], "there is no part speed; there are step"),
         (["--rounds", "0"], "must be at least 1"),
         (["--eps", "2"], "--eps must be above 0 and at most 1"),
+        (["--max_samples", "2000", "--parts", "frugal"], "none is left to tune on"),
     ],
 )
 def test_mistakes_are_one_line(options, told, run_here):

@@ -1,9 +1,11 @@
 """Intervals against their formulas, and what has none."""
 
 import math
+import random
+from statistics import fmean, variance
 
 import pytest
-from _estimates import estimate, estimates
+from _estimates import estimate, estimate_auc, estimates
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 5), (5, 5), (1, 1), (37, 42), (894, 1000)])
@@ -38,3 +40,18 @@ def test_estimate_of_the_undefined(values):
 def test_estimates_by_name():
     ready = {"value": 2.0, "low": None, "high": None, "n": 3}
     assert estimates({"ready": ready, "rate": [True, False]}) == {"ready": ready, "rate": estimate([True, False])}
+
+
+def test_the_area_under_a_roc_curve_is_that_of_all_pairs():
+    """DeLong's variance: of the shares of pairs that each example wins, over their numbers."""
+    generator = random.Random(0)
+    labels = [generator.random() < 0.4 for _ in range(40)]
+    scores = [round(generator.random() + 0.5 * label, 1) for label in labels]  # with ties
+    hits, misses = ([s for s, label in zip(scores, labels, strict=True) if label == which] for which in (True, False))
+    pairs = [[(one > other) + 0.5 * (one == other) for other in misses] for one in hits]
+    wins, losses = [fmean(row) for row in pairs], [fmean(column) for column in zip(*pairs, strict=True)]
+    half = 1.959963984540054 * math.sqrt(variance(wins) / len(wins) + variance(losses) / len(losses))
+    value = fmean(wins)
+    expected = {"value": value, "low": value - half, "high": min(1.0, value + half), "n": 40}
+    assert estimate_auc([int(one) for one in labels], scores) == pytest.approx(expected, abs=1e-12)
+    assert estimate_auc([1, 1], [0.1, 0.2])["value"] is None

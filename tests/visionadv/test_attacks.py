@@ -30,6 +30,7 @@ QUICK = {
     "zo_sign_sgd": {"directions": 40, "single_query": True},
     "hop_skip_jump": {"vectors": 20},
 }
+LONG = {"ddn": {"steps": 150}}
 GREEDY = ("jsma", "local_search")  # they promise no distance; what is true of them is tested in files of their own
 LOOKING = [name for name in ATTACKS if attack_named(name).oracle is not DecisionOracle and name not in GREEDY]
 WITH_TARGETS = [name for name in LOOKING if getattr(attack_named(name), "targeted", True) and name != "least_likely"]
@@ -184,8 +185,51 @@ def test_a_target_is_reached_by_gradients_or_scores(name):
     assert oracle.found.all() and torch.equal(victim.model(oracle.best).argmax(1), targets)
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_half_precision_breaks_nothing(name):
+    victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4).float()
+    victim.float()
+    eps = None if attack_named(name).eps is None else 0.3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert victim.model(images).dtype == torch.bfloat16
+        oracle = run(name, attack_named(name).norms[0], victim, images, eps=eps, budget=300)
+        assert oracle.goal.reached(victim.decide(oracle.best), torch.arange(4))[oracle.found].all()
+    assert oracle.best.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [name for name in LOOKING if name not in ("autoattack", "fab", "zoo")])
+def test_without_a_gradient_nothing_is_found(name):
+    victim, images = linear(), images_near_the_middle(2)
+    torch.nn.init.zeros_(victim.model[1].weight)
+    torch.nn.init.constant_(victim.model[1].bias[1:], -1.0)
+    oracle = run(
+        name, attack_named(name).norms[0], victim, images, eps=limit(name, "l2"), budget=200, **LONG.get(name, {})
+    )
+    assert not oracle.found.any() and oracle.best.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["carlini_wagner_l2", "ead", "zoo"])
+def test_confidence_is_the_margin_of_what_is_kept(name):
+    """And its distance that of the half-space moved outwards so far, of two classes."""
+    victim, images = linear(2, seed=7, apart=0.1), images_near_the_middle(4)
+    oracle = run(name, "l2", victim, images, confidence=2.0, constant=1.0)
+    rows = torch.arange(4)
+    margin = oracle.goal.margin(victim.model(oracle.best), rows)
+    assert oracle.found.all() and (margin >= 2.0).all()
+    clean = -oracle.goal.margin(victim.model(images), rows)
+    nearest = (clean + 2.0) / (victim.model[1].weight[0] - victim.model[1].weight[1]).norm()
+    assert (oracle.distance >= nearest - 1e-9).all() and (oracle.distance <= 1.3 * nearest).all()
+
+
 def test_unknown_attacks_and_options_are_refused():
     with pytest.raises(BadInput, match="no attack 'pdg'"):
         attack_named("pdg")
     with pytest.raises(BadInput, match="pgd has no step; it has steps, step_size"):
         attack_named("pgd", step=3)
+    with pytest.raises(BadInput, match="pgd's loss is cross_entropy or margin or dlr, not 'hinge'"):
+        attack_named("pgd", loss="hinge")
+    with pytest.raises(BadInput, match="boundary's every must be at least 1, not 0"):
+        attack_named("boundary", every=0)
+    with pytest.raises(BadInput, match=r"ddn's gamma must be at least 0, not -0\.1"):
+        attack_named("ddn", gamma=-0.1)
+    assert attack_named("apgd", targets=0).targets == 0 and attack_named("square", share=0.5).share == 0.5

@@ -12,7 +12,7 @@ from visionadv.attacks import attack_named
 from visionadv.attacks.apgd import Apgd, checkpoints
 from visionadv.attacks.autoattack import AutoAttack, robust
 from visionadv.attacks.fab import _around
-from visionadv.attacks.square import _bump, _square_l2, _window
+from visionadv.attacks.square import _bump, _square_l2, _square_linf, _window
 from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal, in_turn
@@ -171,13 +171,14 @@ def test_fab_stops_at_the_first_success_where_that_is_enough():
 
 
 def test_squares_are_halved_by_the_schedule_and_reach_every_place():
-    attack = attack_named("square")
+    attack = attack_named("square", share=0.8)
     images = torch.full((1, 2, 20, 30), 0.5)
     victim = ModuleVictim(nn.Sequential(nn.Flatten(), nn.Linear(1200, 2)), classes=2)
     oracle = attack.oracle(victim, images, Goal(torch.tensor([0])), norm="linf", eps=0.1)
     sides = [attack._side(oracle, step, 10000) for step in (0, 10, 11, 51, 201, 1001, 8001)]
     assert sides == [20, 20, 15, 11, 8, 4, 1]  # round(sqrt(0.8 * 600 / 2^k)), and at most 20
     assert attack._side(oracle, 6, 5000) == attack._side(oracle, 12, 10000) == 15
+    assert attack_named("square")._side(oracle, 0, 10000) == 5  # round(sqrt(0.05 * 600))
     draws = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0))
     covered = torch.zeros(2000, 1, 5, 4)
     covered[_window(covered, 3, draws)] = 1
@@ -185,6 +186,19 @@ def test_squares_are_halved_by_the_schedule_and_reach_every_place():
     with pytest.raises(BadInput, match=r"squares are of images \(C, H, W\), and these are \(4,\)"):
         victim = ModuleVictim(nn.Linear(4, 2), classes=2)
         carried_out(attack, victim, torch.full((1, 4), 0.5), norm="linf", eps=0.1)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_square_of_linf_changes_something(channels):
+    """Even where most pairs of signs would leave all as it is, since black stays black."""
+    images = torch.zeros(200, channels, 6, 6, dtype=torch.float64)
+    images[100:] = 1.0
+    delta = torch.zeros_like(images)
+    moved = _square_linf(images, delta, 2, 0.1, example_seeds(0, range(200)), 1)
+    shown = (images + moved).clamp(0, 1) - images
+    assert (shown != 0).flatten(1).any(1).all() and (moved.abs().flatten(1).amax(1) == 0.1).all()
+    signs = moved.flatten(2).sum(2).sign()
+    assert (signs[:100].amax(1) == 1).all() and (signs[100:].amin(1) == -1).all()
 
 
 def test_a_bump_is_that_of_the_paper():
@@ -203,7 +217,7 @@ def test_a_step_of_square_uses_the_whole_norm():
     generator = torch.Generator().manual_seed(0)
     delta = torch.randn(50, 2, 9, 7, generator=generator, dtype=torch.float64)
     delta *= (torch.rand(50, generator=generator, dtype=torch.float64) / size(delta, "l2")).view(-1, 1, 1, 1)
-    moved = _square_l2(delta, 3, 1.0, example_seeds(0, range(50)), 1)
+    moved = _square_l2(torch.zeros_like(delta), delta, 3, 1.0, example_seeds(0, range(50)), 1)
     assert torch.allclose(size(moved, "l2"), torch.ones(50, dtype=torch.float64))
     changed = (moved != delta).any(1).sum((1, 2))
     assert (changed >= 9).all() and (changed <= 18).all()

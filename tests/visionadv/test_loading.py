@@ -93,6 +93,8 @@ def test_trees(tmp_path, classes):
     assert victim.decide(images).tolist() == told.argmax(1).tolist()
     assert victim.logits(images).exp().numpy() == pytest.approx(told)
     assert victim.to("cpu") is victim and victim.fingerprint() == load_victim(str(tmp_path / "trees.txt")).fingerprint()
+    with pytest.raises(BadInput, match="the trees know 4 numbers of an image, and there are 3"):
+        victim.decide(images[:, :3])
     (tmp_path / "trees.txt").write_text("tree\nobjective=regression\n")
     with pytest.raises(BadInput, match="no classifier of LightGBM; its objective is regression"):
         load_victim(str(tmp_path / "trees.txt"))

@@ -11,7 +11,7 @@ from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import cross_entropy
 from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle
-from visionadv.victims import CallableVictim, ModuleVictim, PredictVictim
+from visionadv.victims import CallableScoresVictim, CallableVictim, ModuleVictim, PredictVictim
 
 
 def oracle_of(kind=DecisionOracle, victim=None, count=4, **options):
@@ -160,6 +160,13 @@ class Trees:
         return np.stack([1 - rows[:, 0], rows[:, 0]], axis=1)
 
 
+class Predicts:
+    """Says what a function says of rows."""
+
+    def __init__(self, predict):
+        self.predict = predict
+
+
 class Scores(Trees):
     """Says the probability of the second class, as LightGBM's Booster would."""
 
@@ -181,6 +188,34 @@ def test_objects_that_predict_are_victims():
     assert oracle.found.all() and torch.allclose(oracle.distance, size(changed - images, "linf"))
     with pytest.raises(BadInput, match="tells no probabilities"):
         PredictVictim(nn.Identity(), 2).logits(images)
+
+
+@pytest.mark.parametrize(
+    ("victim", "told"),
+    [
+        (CallableVictim(lambda images: images[:, 0] * torch.nan, 2), "answered NaN"),
+        (CallableVictim(lambda images: torch.full((len(images),), 17), 2), "answered classes 17 to 17, and it has 2"),
+        (CallableVictim(lambda images: images.argmax(1) - 1), "answered classes -1 to"),
+        (CallableScoresVictim(lambda images: images[:, 0], 3), r"where scores \(N, K\) were expected"),
+        (CallableScoresVictim(lambda images: images.log() / 0, 3), "answered NaN or infinity"),
+        (PredictVictim(Predicts(lambda rows: np.full((len(rows), 2), np.nan)), 2), "answered NaN"),
+        (PredictVictim(Predicts(lambda rows: np.full(len(rows), 2)), 2), "answered classes 2 to 2, and it has 2"),
+        (PredictVictim(Predicts(lambda rows: np.full(len(rows), "cat")), 2), "it must say numbers of classes"),
+    ],
+)
+def test_answers_that_are_no_class_are_no_success(victim, told):
+    images = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(BadInput, match=told):
+        victim.decide(images)
+
+
+def test_a_function_may_tell_scores():
+    victim, images = linear(), images_near_the_middle(4)
+    function = CallableScoresVictim(victim.model, 3)
+    assert torch.equal(function.decide(images), victim.decide(images))
+    for one in (oracles := [ScoreOracle(victim, images, Goal(victim.decide(images))) for victim in (victim, function)]):
+        one.begin()
+    assert torch.equal(oracles[0].clean, oracles[1].clean)
 
 
 def test_normalisation_and_size_are_inside():

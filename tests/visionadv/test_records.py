@@ -129,6 +129,11 @@ def test_the_page_shows_images_and_curves_and_escapes_names():
     page = report(records, results, told, norm="l2", pictures=pictures, classes=classes)
     assert page == report(records, results, told, norm="l2", pictures=pictures, classes=classes)
     assert page.count("data:image/png;base64,") == 15 and page.count("<svg") == 2 and "the paper prints" in page
+    followed = [record | {"unclipped_curve": record["curve"]} for record in records]
+    within = report(followed, results, {"config": config | {"report_distance": 0.5}}, norm="l2")
+    assert within.count("<svg") == 3 and "before clipping" in within and "Success within L2 0.5" in within
+    trees = report(records, results, {"config": config | {"model_name_or_path": "model.txt"}}, norm="l2")
+    assert "the paper prints" not in trees, "it has no Sign-OPT on trees"
     assert "<b>" not in page and "&lt;b&gt;" in page and "<i>0" not in page and "<script" not in page
     assert "5 of 5 images are pushed" in page
     empty = report([record | {"success": False, "curve": []} for record in records], {}, {}, norm="l2")
@@ -145,9 +150,10 @@ def test_a_pool_holds_images_of_each_target():
     starts = TargetImages(Data(), most=3)
     goal = Goal(torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1]))
     pool = starts.of(goal)
-    assert len(pool) == 2, "as many as there are of each"
     for number, expected in enumerate([[0, 1, 2], [3, 4, 6]]):
         assert pool.take(torch.arange(3), number).flatten().tolist() == expected
+    assert len(pool) == 3 and pool.holds(torch.arange(3), 2).tolist() == [True, False, False]
+    assert pool.take(torch.tensor([0]), 2).item() == 5 and len(pool.of(torch.tensor([1]))) == 3
     assert starts.of(Goal(torch.tensor([0]), torch.tensor([2]))).take(torch.tensor([0]), 2).item() == 5
     with pytest.raises(BadInput, match="no image of class 3 to start from"):
         starts.of(Goal(torch.tensor([0]), torch.tensor([3])))

@@ -8,10 +8,11 @@ from visionadv.attack import attack_batch
 from visionadv.attacks import attack_named
 from visionadv.goals import Goal
 from visionadv.oracles import DecisionOracle
+from visionadv.pool import Pool
 
 
-def transferred(attack, surrogate, victim, images, norm, **options):
-    goal = Goal(victim.model(images).argmax(1))
+def transferred(attack, surrogate, victim, images, norm, targets=None, **options):
+    goal = Goal(victim.model(images).argmax(1), targets)
     oracle = DecisionOracle(victim, images, goal, norm=norm, **options)
     return oracle, attack_batch(attack, oracle, range(len(images)), seed=0, surrogate=surrogate)
 
@@ -50,3 +51,14 @@ def test_the_smallest_distance_goes_over_with_confidence():
     attack = attack_named("carlini_wagner_l2", binary_steps=6, steps=200, confidence=1.0)
     oracle, _ = transferred(attack, twin, victim, images, "l2")
     assert oracle.found.all()
+
+
+def test_decisions_of_a_surrogate_begin_at_the_targets_images_too():
+    victim, twin, images = linear(2, seed=7, apart=0.4), linear(2, seed=7, apart=0.4), images_near_the_middle(6)
+    labels = victim.model(images).argmax(1)
+    others = torch.rand(200, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pool = Pool.shared(others[victim.model(others).argmax(1) != labels[0]], 6)
+    attack = attack_named("sign_opt", steps=5)
+    assert (labels == labels[0]).all()
+    oracle, records = transferred(attack, twin, victim, images, "l2", targets=1 - labels, pool=pool)
+    assert oracle.found.all() and all(record.queries == 2 for record in records)

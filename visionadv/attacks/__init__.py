@@ -8,10 +8,10 @@ see and `norms` which distances it knows; `eps` is its usual limit, None where i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from visionadv.configs import BadInput
 from visionadv.options import parse
@@ -48,6 +48,8 @@ ATTACKS = {
     "frugal_sign_opt": "FrugalSignOpt",
 }
 
+MAY_BE_NONE = ("line_steps",)  # counts that may be 0, though that isn't their default
+
 
 def kind_of(name: str) -> Any:
     """The class of an attack. Raises BadInput if there is no such attack."""
@@ -60,13 +62,26 @@ def attack_named(name: str, **options: Any) -> Any:
     """An attack with its paper's hyperparameters, but for those that are given.
 
     Raises:
-        BadInput: no such attack, or one that has no such hyperparameter.
+        BadInput: no such attack, or one that has no such hyperparameter, or not of this value.
     """
     kind = kind_of(name)
     known = [field.name for field in fields(kind)]
     if unknown := sorted(set(options) - set(known)):
         raise BadInput(f"{name} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}")
+    _check(name, kind, options)
     return kind(**options)
+
+
+def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
+    """Raises BadInput for a word that isn't one of those there are, a number of nothing, and what is below 0."""
+    hints, defaults = get_type_hints(kind), {field.name: field.default for field in fields(kind)}
+    for option, value in options.items():
+        if get_origin(hints[option]) is Literal and value not in (words := get_args(hints[option])):
+            raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
+        counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_NONE
+        least = 1 if counts else 0
+        if isinstance(value, int | float) and not isinstance(value, bool) and not value >= least:
+            raise BadInput(f"{name}'s {option} must be at least {least}, not {value}")
 
 
 def parse_options(name: str, pairs: Sequence[str]) -> dict[str, Any]:

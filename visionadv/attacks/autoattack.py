@@ -53,10 +53,11 @@ class AutoAttack:
             for loss in ("cross_entropy", "dlr")
         )
         apgd_t = Apgd(self.steps, loss="dlr", targets=self.targets)
+        square = Square(self.queries, share=0.8)
         fab, fab_t = Fab(self.steps, 5, enough=True), Fab(self.steps, targets=self.targets, enough=True)
         if self.version == "standard":
-            return [cross_entropy, apgd_t, fab_t, Square(self.queries)]
-        return [cross_entropy, dlr, fab, Square(self.queries), apgd_t, fab_t]
+            return [cross_entropy, apgd_t, fab_t, square]
+        return [cross_entropy, dlr, fab, square, apgd_t, fab_t]
 
 
 def robust(

@@ -49,6 +49,7 @@ class Ddn:
             delta = delta + step * steepest(slopes, "l2")
             reached = oracle.goal.reached(logits.argmax(1), rows)
             norm = norm * (1 + self.gamma - 2 * self.gamma * reached.to(norm.dtype))
-            scale = norm / size(delta, "l2").clamp(min=torch.finfo(norm.dtype).tiny)
+            length = size(delta, "l2")
+            scale = torch.where(length > 0, norm / length, 0.0)  # a gradient of 0 leads nowhere
             delta = (originals + scale.view(-1, *[1] * (delta.ndim - 1)) * delta).clamp(0, 1) - originals
         oracle.logits(originals + delta, rows)

@@ -18,7 +18,7 @@ from visionadv.oracles import GradientOracle
 
 @dataclass(frozen=True)
 class DeepFool:
-    """`candidates` classes are looked at, the likeliest first; `overshoot` is a share of the whole perturbation."""
+    """`candidates` classes are looked at, the label among them; `overshoot` is a share of the whole perturbation."""
 
     steps: int = 50
     overshoot: float = 0.02
@@ -33,7 +33,7 @@ class DeepFool:
         rows = oracle.left()
         labels = oracle.goal.labels[rows][:, None]
         others = oracle.clean[rows].scatter(1, labels, -torch.inf)
-        count = min(self.candidates, oracle.clean.shape[1]) - 1
+        count = max(1, min(self.candidates, oracle.clean.shape[1]) - 1)
         classes = torch.cat([labels, others.topk(count, dim=1).indices], dim=1)  # (n, C), the label first
         originals = oracle.images[rows]
         delta = torch.zeros_like(originals)
@@ -66,4 +66,5 @@ def step(values: Tensor, slopes: Tensor, norm: str) -> Tensor:
         way = way / torch.linalg.vector_norm(way, dim=1, keepdim=True).clamp(min=tiny)
     else:
         way = way.sign()
-    return (length[:, None] * way).reshape(len(values), *slopes.shape[2:])
+    step = (length[:, None] * way).where(way != 0, 0.0)  # a gradient of 0 leads nowhere
+    return step.reshape(len(values), *slopes.shape[2:])

@@ -46,6 +46,7 @@ class Ead:
     eps: ClassVar = None
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
+        oracle.confidence = self.confidence
         search_constant(oracle, self._round, self.constant, self.binary_steps)
 
     def _round(self, oracle: GradientOracle, rows: Tensor, constant: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """The distance to the boundary in a direction, g(theta), by decisions: bisections with a bracket for each image.
 
-Cheng et al. (ICLR 2019, arXiv:1807.04457, Algorithm 1) as in their code. All functions work on the images of `rows`
-(n,) of an oracle, in directions (n, ...) of norm 1; a distance is infinite where there is no success, or where nothing
-may be asked any more.
+Cheng et al. (ICLR 2019, arXiv:1807.04457, Algorithm 1). All functions work on the images of `rows` (n,) of an oracle,
+in directions (n, ...) of norm 1; a distance is infinite where there is no success, or where nothing may be asked any
+more.
+
+Deviations: where a bracket doesn't hold the boundary, both of its ends move; in the paper and its code one stays, and
+all in between is bisected, which takes a few percent more queries.
 """
 
 from __future__ import annotations
@@ -92,13 +95,14 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
     theta = torch.zeros_like(oracle.images[rows])
     for number in range(STARTS if pool is None else min(STARTS, len(pool))):
         if pool is None:
-            way = normal(seeds[rows], number, shape, dtype=dtype)
+            some, way = torch.arange(len(rows), device=rows.device), normal(seeds[rows], number, shape, dtype=dtype)
         else:
-            way = pool.take(rows, number) - oracle.images[rows]
-        some = reached_at(oracle, rows, way, torch.ones_like(best)).nonzero()[:, 0]
-        if len(some) == 0:
+            some = pool.holds(rows, number).nonzero()[:, 0]
+            way = pool.take(rows[some], number) - oracle.images[rows[some]]
+        reached = reached_at(oracle, rows[some], way, torch.ones_like(best[some]))
+        if not reached.any():
             continue
-        way, length = unit(way[some], oracle.norm), size(way[some], oracle.norm)
+        some, way, length = some[reached], unit(way[reached], oracle.norm), size(way[reached], oracle.norm)
         known = best[some].isfinite()
         at = torch.minimum(best[some], length)
         again = known & (best[some] < length)
@@ -136,6 +140,7 @@ def blended_start(
         if pool is None:
             begin = uniform(seeds[rows[some]], number, originals.shape[1:], dtype=originals.dtype)
         else:
+            some = some[pool.holds(rows[some], number)]
             begin = pool.take(rows[some], number)
         reached = oracle.reached(begin, rows[some])
         some, way = some[reached], (begin - originals[some])[reached]

@@ -126,11 +126,12 @@ class Nes:
         pending = oracle.left()
         started = torch.zeros_like(oracle.closed)
         for number in range(min(STARTS, len(oracle.pool))):
-            radii = oracle.distance.new_full((len(pending),), self.start * largest)
-            images = within(oracle, oracle.pool.take(pending, number), pending, radii)
-            seen = told_target(oracle, images, pending)
-            begun[pending[seen]], started[pending[seen]] = images[seen], True
-            pending = pending[~seen & oracle.open[pending]]
+            asked = pending[oracle.pool.holds(pending, number)]
+            radii = oracle.distance.new_full((len(asked),), self.start * largest)
+            images = within(oracle, oracle.pool.take(asked, number), asked, radii)
+            seen = told_target(oracle, images, asked)
+            begun[asked[seen]], started[asked[seen]] = images[seen], True
+            pending = pending[~started[pending] & oracle.open[pending]]
             if len(pending) == 0:
                 break
         rows = (started & oracle.open).nonzero()[:, 0]
