@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import build_tables
-from _tables import Row, Table
+from _tables import RUNS, Row, Table
 
 
 def reproduce(tables: Sequence[Table], description: str | None, left_out: str | None = None) -> int:
@@ -24,6 +25,7 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="rows by name; default: all of the tables'")
     parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
     parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, which share the cores")
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
     arguments = parser.parse_args()
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
@@ -50,20 +52,10 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
         return 0
     if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in run.table.on + run.options for run in chosen):
         return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
-    for run in chosen:
-        if run.kept.exists() and not arguments.again:
-            continue
-        twin = next((other for other in runs if other.command == run.command and other.kept.exists()), None)
-        if twin and not arguments.again:
-            print(f"{run.table.name} {run.cell}: the same command as {twin.table.name} {twin.cell}", flush=True)
-            keep(twin.kept, run.kept)
-            continue
-        folder = Path(arguments.output_dir) / run.table.name / run.cell
-        if arguments.again and (folder / "results.json").exists():
-            shutil.rmtree(folder)
-        if code := measure(run, folder):
-            return code
-    return 0
+    if arguments.jobs < 1:
+        return refuse("--jobs must be at least 1")
+    waiting = [run for run in chosen if arguments.again or not run.kept.exists()]
+    return measure_all(waiting, runs, arguments)
 
 
 @dataclass(frozen=True)
@@ -77,8 +69,24 @@ class Measurement:
 
     @property
     def command(self) -> list[str]:
-        """Its script and options; the same command gives the same figures."""
+        """Its script and options."""
         return [self.row.script, *shlex.split(f"{self.table.on} {self.options}")]
+
+    @property
+    def same(self) -> tuple[list[str], str]:
+        """What gives the same figures where it is the same."""
+        return self.command, self.row.precision
+
+    @property
+    def name(self) -> str:
+        """Its folder, among those of all runs."""
+        return f"{self.table.name}/{self.cell}"
+
+    @property
+    def names(self) -> set[str]:
+        """The folders of other runs that it takes nets from."""
+        taken = (word.removeprefix(f"{RUNS}/") for word in self.command if word.startswith(f"{RUNS}/"))
+        return {"/".join(word.split("/")[:2]) for word in taken}
 
     @property
     def kept(self) -> Path:
@@ -86,15 +94,51 @@ class Measurement:
         return build_tables.ROOT / self.table.package / "results" / self.table.name / self.cell / "results.json"
 
 
-def measure(run: Measurement, folder: Path) -> int:
-    """Does a run in `folder`, keeps its results and writes the tables; returns the exit code."""
-    print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
-    name, *options = (os.path.expandvars(word) for word in run.command)
+def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], arguments: argparse.Namespace) -> int:
+    """Does runs, some at the same time if they are to be, each behind those that it needs; returns the exit code."""
+    root, going = Path(arguments.output_dir), dict[Future[int], Measurement]()
+    measured = [] if arguments.again else [run for run in runs if run.kept.exists()]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        while waiting or going:
+            for run in list(waiting):
+                if twin := next((other for other in measured if other.same == run.same), None):
+                    print(f"{run.table.name} {run.cell}: the same command as {twin.table.name} {twin.cell}", flush=True)
+                    keep(twin.kept, run.kept)
+                    waiting.remove(run)
+                    continue
+                if any(other.same == run.same for other in going.values()):
+                    continue
+                needed = [other for other in runs if other is not run and other.name in run.names]
+                if len(going) == arguments.jobs or any(one in waiting or one in going.values() for one in needed):
+                    continue
+                if missing := [one for one in needed if not (root / one.name / "results.json").exists()]:
+                    for other in going:
+                        other.result()
+                    told = f"{run.name} needs {root / missing[0].name}, which isn't there; first measure"
+                    return refuse(f"{told} --tables {missing[0].table.name} --cells {missing[0].cell} --again")
+                waiting.remove(run)
+                if arguments.again and (root / run.name / "results.json").exists():
+                    shutil.rmtree(root / run.name)
+                print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
+                going[pool.submit(measure, run, root, arguments.jobs)] = run
+            for done in wait(going, return_when=FIRST_COMPLETED).done if going else ():
+                run = going.pop(done)
+                if code := done.result():
+                    return code  # the others come to their end
+                keep(root / run.name / "results.json", run.kept)
+                measured.append(run)
+    return 0
+
+
+def measure(run: Measurement, root: Path, jobs: int) -> int:
+    """Does a run in its folder under `root`; returns the exit code."""
+    name, *options = (os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in run.command)
     script = str(build_tables.ROOT / "scripts" / f"{name}.py")
-    code = subprocess.run([sys.executable, script, *options, "--output_dir", str(folder)]).returncode
-    if code == 0:
-        keep(folder / "results.json", run.kept)
-    return code
+    environment = os.environ | ({"ACCELERATE_MIXED_PRECISION": run.row.precision} if run.row.precision else {})
+    if jobs > 1 and "OMP_NUM_THREADS" not in environment:
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    command = [sys.executable, script, *options, "--output_dir", str(root / run.name)]
+    return subprocess.run(command, env=environment).returncode
 
 
 def keep(results: Path, kept: Path) -> None:

@@ -7,6 +7,8 @@ measure them.
 
 from dataclasses import dataclass
 
+RUNS = "runs/reproduce"  # where the run folders are, in commands that name one another's
+
 
 @dataclass(frozen=True)
 class Row:
@@ -22,6 +24,7 @@ class Row:
     paper: str = ""
     script: str = "seq2sick"
     seeds: tuple[int, ...] = ()
+    precision: str = ""  # of Accelerate, where it isn't the default
 
     @property
     def runs(self) -> dict[str, str]:

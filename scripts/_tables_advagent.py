@@ -1,9 +1,8 @@
 """The tables of dialogue/README.md; `reproduce_advagent.py` measures them, from the training of the agents on."""
 
-from _tables import Row, Table
+from _tables import RUNS, Row, Table
 
 CORPUS = "--dataset_name $TEXTADV_DATA/negotiation"
-RUNS = "runs/reproduce"
 SEEDS = (0, 1, 2)
 STEPS = (1_000, 2_000, 4_000, 7_000, 10_000, 12_500)  # of an SV agent's training, at which it plays itself
 # Those that are attacked. The RL agent speaks for every adversary, as in the authors' code, but the RL attack's, which

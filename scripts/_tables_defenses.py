@@ -6,11 +6,9 @@ these, `mnist_nets` is a net of Madry et al.'s kind on MNIST, judged by `mnist`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from _tables import Row, Table
-
-RUNS = "runs/reproduce"
+from _tables import RUNS, Row, Table
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Setting:
     eps: float  # in place of 8/255
     judged: int  # images that attacks are shown
     seeds: tuple[int, ...]
-    l2_eps: float
+    l2_eps: tuple[float, ...]  # of Figure 5.3
 
     def near(self, share: float) -> str:
         """A part of eps."""
@@ -43,7 +41,7 @@ SMALL = Setting(
     eps=0.1,
     judged=500,
     seeds=(0, 1, 2),
-    l2_eps=1.0,
+    l2_eps=(0.5, 1.0, 1.5),
 )
 FULL = Setting(
     prefix="full_",
@@ -56,25 +54,43 @@ FULL = Setting(
     eps=8 / 255,
     judged=1000,
     seeds=(0,),
-    l2_eps=0.5,
+    l2_eps=(0.25, 0.5, 1.0),
 )
+WIDE = "--model wide_resnet --learning_rate 0.1"  # WRN-34-10, of Tables 4.3, 4.4 and 5.2
 
-# Tables 4.2, 4.3, 4.4 and 4.6: no attack, PGD-100, C&W-100, transfer (VGG-16)
+# Tables 4.2, 4.3, 4.4 and 4.6 (VGG-16): no attack; PGD-100, and 20 times with 1,000 steps; C&W-100, and so; transfer;
+# DeepFool
 PAPER_4 = {
-    "natural": "93.34, 0.6, 0.0",
-    "adversarial": "80.32, 36.36, 37.89, 79.13",
-    "trades": "84.85, 38.81, 39.49, 83.53",
-    "bilateral": "91.00, 57.5, 56.2 (WRN)",
-    "cat": "85.44, 75.54, 51.81, 86.58",
-    "adv_ls": "80.25, 43.0",
-    "adp_adv": "87.91, 38.59",
+    "natural": "93.34; 0.6, 0.0; 0.0, 0.0; -; 16.39",
+    "adversarial": "80.32; 36.36, 36.12; 37.89, 36.8; 79.13; 44.65",
+    "trades": "84.85; 38.81, 37.95; 39.49, 38.94; 83.53; 48.37",
+    "bilateral": "91.00; 57.5; 56.2 (WRN)",
+    "cat": "85.44; 75.54, 75.17; 51.81, 50.08; 86.58; 70.19",
+    "adv_ls": "80.25; 43.0",
+    "adp_adv": "87.91; 38.59",
 }
-# Tables 5.4 and 5.6: no attack, PGD, rotation, brightness, contrast
+# Tables 4.3, 4.4 and 5.2 (WRN): no attack, PGD, C&W, transfer
+PAPER_WIDE = {
+    "natural": "95.93, 0, 0",
+    "adversarial": "87.30, 52.68, 50.73, 85.84",
+    "trades": "84.22, 56.40, 51.98, 83.90",
+    "bilateral": "91.00, 57.5, 56.2",
+    "cat": "89.61, 73.16, 71.67, 88.66",
+    "sprout": "-, -, -, 89.1",
+}
+# Tables 5.6 and 5.2: no attack, PGD, transfer
 PAPER_5 = {
-    "natural": "95.93, 0; 88.21, 93.4, 91.88",
-    "adversarial": "84.92, 36.29; 82.66, 83.64, 84.99",
-    "trades": "88.6, 38.29; 80.81, 81.5, 83.08",
-    "sprout": "90.56, 58.93; 85.95, 88.26, 86.98",
+    "natural": "95.93, 0",
+    "adversarial": "84.92, 36.29, 79.13",
+    "trades": "88.6, 38.29, 83.53",
+    "sprout": "90.56, 58.93, 86.28",
+}
+L2_PAPER = {"natural": "26.95", "adversarial": "70.13", "trades": "75.08", "sprout": "72.7"}  # Table 5.6
+CHANGED_PAPER = {  # Table 5.4: rotation, brightness, contrast, gray
+    "natural": "88.21, 93.4, 91.88, 91.95",
+    "adversarial": "82.66, 83.64, 84.99, 81.08",
+    "trades": "80.81, 81.5, 83.08, 79.27",
+    "sprout": "85.95, 88.26, 86.98, 81.64",
 }
 STARTS_PAPER = {  # Table 5.7
     "adversarial": ("45.88", "45.67", "45.52", "45.52", "45.21"),
@@ -101,6 +117,7 @@ BLENDS_PAPER = {  # Table 6.2: clean, robust
     "bn_adversarial": ("78.47, 48.67", "81.16, 44.88", "82.8, 37.2", "84.66, 24.79", "86.06, 12.85", "86.96, 5.83"),
     "bn_natural": ("91.97, 0.0", "88.66, 0.0", "74.87, 0.12", "58.76, 5.73", "53.89, 19.93", "53.96, 26.51"),
 }
+AGAIN = "natural-again"  # a second natural net, where there is one seed only
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 STRENGTH_PAPER = {  # Table 6.5: PGD and AutoAttack within 0, 2/255, ... 8/255
     "adversarial": "78.86, 72.61, 65.27, 57.15, 47.97; 70.99, 62.94, 53.83, 44.66",
@@ -119,13 +136,17 @@ def tables_of(setting: Setting) -> tuple[Table, ...]:
         training_eps(setting),
         chapter_4(setting),
         chapter_5(setting),
+        ablation(setting),
+        distances_of_l2(setting),
+        invariance(setting),
+        references(setting),
         masking(setting),
         starts(setting),
         similarity(setting),
         sensitivity(setting),
         finetuned(setting),
         blends(setting),
-        strengths(setting),
+        *strengths(setting),
     )
 
 
@@ -170,7 +191,18 @@ def plain_nets(setting: Setting) -> Table:
         "ga_mixup": ("SPROUT without its labels", "--method sprout --method_options labels=false"),
     }
     paper = "seconds for 10 epochs (VGG-16, GTX 1080)"
-    return trained(setting, "defenses", setting.plain, rows, TIME_PAPER, paper)
+    nets = trained(setting, "defenses", setting.plain, rows, TIME_PAPER, paper, ("accuracy", "ten_epochs"))
+    if len(setting.seeds) > 1:
+        return nets
+    again = Row("natural, another seed", AGAIN, "--method natural --seed 1", script="train_classifier")
+    return replace(nets, rows=(*nets.rows, again))
+
+
+def another(setting: Setting) -> str:
+    """The folder of a natural net of another seed, from which attacks are transferred."""
+    if len(setting.seeds) == 1:
+        return f"{RUNS}/{setting.prefix}defenses/{AGAIN}"
+    return net(setting, "natural").replace("{seed}", "{next}")
 
 
 def masked_nets(setting: Setting) -> Table:
@@ -224,9 +256,8 @@ def training_eps(setting: Setting) -> Table:
         for place, split in enumerate(("train", "test"))
     ]
     near = setting.near(0.5)
-    return judged(
-        setting, "training_eps", "clean pgd", rows, (near,), ("clean", f"pgd@{near}"), "PGD (0.01, 0.02, 0.03)"
-    )
+    columns = ("clean", f"pgd@{near}", f"autoattack@{near}")
+    return judged(setting, "training_eps", "clean pgd autoattack", rows, (near,), columns, "PGD (0.01, 0.02, 0.03)")
 
 
 def chapter_4(setting: Setting) -> Table:
@@ -241,91 +272,118 @@ def chapter_4(setting: Setting) -> Table:
         "adp_adv": "Adp-Adv",
         "cat": "CAT",
     }.items():
-        others = net(setting, "natural").replace("{seed}", "{next}")
-        rows.append(
-            judge_row(setting, cell, label, net(setting, cell), f"--surrogate_name_or_path {others}", PAPER_4[cell])
-        )
+        options = f"--pgd_steps 100 --surrogate_name_or_path {another(setting)}"
+        rows.append(judge_row(setting, cell, label, net(setting, cell), options, PAPER_4[cell]))
     eps = setting.near(1)
-    judges = ("pgd_restarts", "margin", "transfer", "square", "autoattack", "worst")
-    return judged(
-        setting,
-        "chapter_4",
-        "clean gradients pgd pgd_restarts margin transfer square autoattack deepfool",
-        rows,
-        (eps,),
-        ("clean", *(f"{judge}@{eps}" for judge in judges), f"deepfool@{setting.l2_eps:g}"),
-        "clean, PGD-100, C&W-100, transfer (VGG-16)",
-    )
+    judges = ("pgd", "pgd_restarts", "margin", "transfer", "deepfool", "square", "autoattack", "worst")
+    columns = ("clean", *(f"{judge}@{eps}" for judge in judges))
+    paper = "clean; PGD-100, 20 times PGD-1000; C&W-100, 20 times C&W-1000; transfer; DeepFool (VGG-16)"
+    return judged(setting, "chapter_4", f"clean {' '.join(judges[:-1])}", rows, (eps,), columns, paper)
 
 
 def chapter_5(setting: Setting) -> Table:
-    """Tables 5.2, 5.4 and 5.6 and Figures 5.2, 5.3, 5.5 and 5.9b: SPROUT among others, and AutoAttack beside."""
+    """Tables 5.2 and 5.6 and Figures 5.2 and 5.9b: SPROUT among others, and AutoAttack beside."""
     names = {
         "natural": "natural",
         "gaussian": "GA",
         "label_smoothing": "LS",
-        "ls_ga": "LS + GA",
         "mixup": "Mixup",
         "stable": "stable training",
         "adversarial": "adversarial training",
         "trades": "TRADES",
         "free": "free adversarial training",
-        "labels": "SPROUT's labels alone",
-        "labels_ga": "labels, GA",
-        "labels_mixup": "labels, Mixup",
-        "ga_mixup": "GA, Mixup",
         "sprout_new": "SPROUT, a new net",
         "sprout": "SPROUT",
     }
-    others = net(setting, "natural").replace("{seed}", "{next}")
     rows = [
         judge_row(
             setting,
             cell,
             label,
             net(setting, cell),
-            f"--surrogate_name_or_path {others}",
+            f"--surrogate_name_or_path {another(setting)}",
             PAPER_5.get(cell, ""),
         )
         for cell, label in names.items()
     ]
-    near = [setting.near(share) for share in (0.25, 0.5, 1.0)]
-    columns = (
-        "clean",
-        *(f"pgd@{eps}" for eps in near),
-        *(f"{judge}@{near[-1]}" for judge in ("margin", "transfer", "square", "autoattack")),
-        *(f"autoattack@{eps}" for eps in near[:-1]),
-        f"carlini_wagner_l2@{setting.l2_eps:g}",
-        "rotation",
-        "brightness",
-        "contrast",
+    near = [setting.near(share) for share in (0.5, 1.0, 1.5)]
+    judges = ("pgd", "margin", "transfer", "square", "autoattack")
+    columns = ("clean", *(f"{judge}@{eps}" for eps in near for judge in judges if judge != "square" or eps == near[1]))
+    return judged(
+        setting, "chapter_5", f"clean {' '.join(judges)}", rows, near, columns, "clean, PGD, transfer (VGG-16)"
     )
-    judges = "clean gradients pgd pgd_restarts margin transfer square autoattack carlini_wagner_l2"
-    judges += " rotation brightness contrast grayscale"
-    return judged(setting, "chapter_5", judges, rows, near, columns, "clean, PGD; rotation, brightness, contrast")
+
+
+def ablation(setting: Setting) -> Table:
+    """Figure 5.5: SPROUT's modules, and others' in their place."""
+    names = {
+        "label_smoothing": "LS",
+        "gaussian": "GA",
+        "mixup": "Mixup",
+        "ls_ga": "LS + GA",
+        "labels": "SPROUT's labels alone",
+        "labels_ga": "labels, GA",
+        "labels_mixup": "labels, Mixup",
+        "ga_mixup": "GA, Mixup",
+        "sprout_new": "all three",
+    }
+    rows = [judge_row(setting, cell, label, net(setting, cell)) for cell, label in names.items()]
+    near = [setting.near(share) for share in (0.5, 1.0)]
+    columns = ("clean", *(f"{judge}@{eps}" for eps in near for judge in ("pgd", "autoattack")))
+    return judged(setting, "ablation", "clean pgd autoattack", rows, near, columns)
+
+
+CHAPTER_5 = {
+    "natural": "natural",
+    "adversarial": "adversarial training",
+    "trades": "TRADES",
+    "sprout_new": "SPROUT, a new net",
+    "sprout": "SPROUT",
+}
+
+
+def distances_of_l2(setting: Setting) -> Table:
+    """Figure 5.3, and Table 5.6: accuracy within L2 distances, by C&W."""
+    rows = [
+        judge_row(setting, cell, label, net(setting, cell), "", L2_PAPER.get(cell, ""))
+        for cell, label in CHAPTER_5.items()
+    ]
+    columns = ("clean", *(f"carlini_wagner_l2@{eps:g}" for eps in setting.l2_eps))
+    return judged(setting, "l2", "clean carlini_wagner_l2", rows, (), columns, "C&W-L2 (VGG-16)")
+
+
+def invariance(setting: Setting) -> Table:
+    """Table 5.4: changes that a person sees through."""
+    names = CHAPTER_5 | {"gaussian": "GA", "label_smoothing": "LS", "mixup": "Mixup"}
+    rows = [
+        judge_row(setting, cell, label, net(setting, cell), "", CHANGED_PAPER.get(cell, ""))
+        for cell, label in names.items()
+    ]
+    columns = ("clean", "rotation", "brightness", "contrast", "grayscale")
+    paper = "rotation, brightness, contrast, gray (VGG-16)"
+    return judged(setting, "invariance", " ".join(columns), rows, (), columns, paper, images=10_000)
+
+
+def references(setting: Setting) -> Table:
+    """The signs of masked gradients on nets of which is known what they are; by these the thresholds are fixed."""
+    names = {"adversarial": "adversarial training", "trades": "TRADES", "label_smoothing": "label smoothing alone"}
+    return signs(setting, "references", names)
 
 
 def masking(setting: Setting) -> Table:
-    """The signs of masked gradients, of reference nets first: PGD training and TRADES, and label smoothing alone."""
-    names = {
-        "adversarial": "adversarial training (reference)",
-        "trades": "TRADES (reference)",
-        "label_smoothing": "LS (reference)",
-        "cat": "CAT",
-        "adv_ls": "Adv+LS",
-        "sprout": "SPROUT",
-        "sprout_new": "SPROUT, a new net",
-    }
+    """The signs on nets that are to be judged, by the thresholds that are fixed."""
+    names = {"cat": "CAT", "adv_ls": "Adv+LS", "sprout": "SPROUT", "sprout_new": "SPROUT, a new net"}
+    return signs(setting, "masking", names)
+
+
+def signs(setting: Setting, name: str, names: dict[str, str]) -> Table:
+    """The signs of masked gradients on nets, and what is left of their accuracy."""
     rows = [judge_row(setting, cell, label, net(setting, cell)) for cell, label in names.items()]
-    near = [setting.near(0.5), setting.near(1.0)]
-    signs = ("losses", "scores", "restarts", "gradients")
+    near = [setting.near(share) for share in (0.5, 1.0)]
+    kinds = ("losses", "scores", "restarts", "gradients")
+    columns = tuple(column for eps in near for column in (f"pgd@{eps}", *(f"masked_{kind}@{eps}" for kind in kinds)))
     return judged(
-        setting,
-        "masking",
-        "clean gradients pgd pgd_restarts margin square",
-        rows,
-        near,
-        tuple(f"masked_{sign}@{eps}" for eps in near for sign in signs),
+        setting, name, "clean gradients pgd pgd_long pgd_restarts margin square", rows, near, ("clean", *columns)
     )
 
 
@@ -344,8 +402,15 @@ def starts(setting: Setting) -> Table:
         for cell, label in names.items()
         for place, number in enumerate(STARTS)
     ]
+    rows += [
+        judge_row(
+            setting, f"{cell}-autoattack", f"{label}, AutoAttack", net(setting, cell), "--judges clean autoattack"
+        )
+        for cell, label in names.items()
+    ]
     eps = setting.near(1)
-    return judged(setting, "starts", "clean pgd_restarts", rows, (eps,), (f"pgd_restarts@{eps}",), "PGD-20 (WRN)")
+    columns = ("clean", f"pgd_restarts@{eps}", f"autoattack@{eps}")
+    return judged(setting, "starts", "clean pgd_restarts", rows, (eps,), columns, "PGD-20 (WRN)")
 
 
 def similarity(setting: Setting) -> Table:
@@ -378,9 +443,10 @@ def sensitivity(setting: Setting) -> Table:
         Row(
             f"alpha = {alpha:g}, a = {a:g}",
             f"alpha={alpha:g},a={a:g}",
-            f"--model_name_or_path {net(setting, 'natural').format(seed=0)} --method sprout "
+            f"--seed {{seed}} --model_name_or_path {net(setting, 'natural')} --method sprout "
             f"--method_options alpha={alpha:g} a={a:g}",
             script="train_classifier",
+            seeds=setting.seeds,
         )
         for alpha in SENSITIVITY["alpha"]
         for a in SENSITIVITY["a"]
@@ -391,7 +457,7 @@ def sensitivity(setting: Setting) -> Table:
         f"{setting.prefix}sensitivity",
         f"{setting.data} {setting.train} {judges}",
         rows,
-        ("accuracy", f"pgd@{near}", f"autoattack@{near}"),
+        ("clean", f"pgd@{near}", f"autoattack@{near}"),
         page=setting.page,
     )
 
@@ -430,11 +496,12 @@ def blends(setting: Setting) -> Table:
         for place, share in enumerate(SHARES)
     ]
     eps = setting.near(1)
-    return judged(setting, "blends", "clean pgd", rows, (eps,), ("clean", f"pgd@{eps}"), "clean, robust (ResNet-18)")
+    columns = ("clean", f"pgd@{eps}", f"autoattack@{eps}")
+    return judged(setting, "blends", "clean pgd autoattack", rows, (eps,), columns, "clean, robust (ResNet-18)")
 
 
-def strengths(setting: Setting) -> Table:
-    """Table 6.5: RobMask's robust net among others, within several distances."""
+def strengths(setting: Setting) -> tuple[Table, Table]:
+    """Table 6.5: RobMask's robust net among others, within the two smaller and the two larger distances."""
     nets = {
         "adversarial": ("adversarial training", net(setting, "bn_adversarial", True)),
         "advprop": ("AdvProp", net(setting, "advprop", True) + "/adversarial"),
@@ -445,10 +512,37 @@ def strengths(setting: Setting) -> Table:
         judge_row(setting, cell, label, folder, "--pgd_steps 100", STRENGTH_PAPER[cell])
         for cell, (label, folder) in nets.items()
     ]
-    near = [setting.near(share) for share in (0.25, 0.5, 0.75, 1.0)]
-    columns = ("clean", *(f"{judge}@{eps}" for judge in ("pgd", "autoattack") for eps in near))
-    paper = "clean, PGD; AutoAttack (ResNet-18)"
-    return judged(setting, "strengths", "clean pgd autoattack", rows, near, columns, paper)
+    found = []
+    for name, shares in (("strengths_near", (0.25, 0.5)), ("strengths", (0.75, 1.0))):
+        near = [setting.near(share) for share in shares]
+        columns = ("clean", *(f"{judge}@{eps}" for judge in ("pgd", "autoattack") for eps in near))
+        paper = "clean, PGD; AutoAttack, within a quarter to all of 8/255 (ResNet-18)"
+        found.append(judged(setting, name, "clean pgd autoattack", rows, near, columns, paper))
+    return found[0], found[1]
+
+
+def wide() -> tuple[Table, Table]:
+    """Tables 4.3, 4.4 and 5.2: the full setting's methods on a wide ResNet."""
+    nets, setting = plain_nets(FULL), FULL
+    folder = f"{RUNS}/{FULL.prefix}wide_nets"
+    kept = tuple(row for row in nets.rows if row.cell in (*PAPER_WIDE, AGAIN))
+    kept = tuple(
+        replace(row, options=row.options.replace(nets.name, f"{FULL.prefix}wide_nets"), paper="") for row in kept
+    )
+    on = nets.on.replace(setting.plain, WIDE)
+    surrogate = f"--pgd_steps 20 --surrogate_name_or_path {folder}/{AGAIN}"
+    rows = tuple(
+        judge_row(setting, row.cell, row.label, f"{folder}/{row.cell}-{{seed}}", surrogate, PAPER_WIDE[row.cell])
+        for row in kept
+        if row.cell != AGAIN
+    )
+    eps = setting.near(1)
+    judges = ("pgd", "margin", "transfer", "autoattack")
+    columns = ("clean", *(f"{judge}@{eps}" for judge in judges))
+    return (
+        replace(nets, name=f"{FULL.prefix}wide_nets", on=on, rows=kept),
+        judged(setting, "wide", f"clean {' '.join(judges)}", rows, (eps,), columns, "clean, PGD, C&W, transfer (WRN)"),
+    )
 
 
 def mnist() -> tuple[Table, Table]:
@@ -456,7 +550,7 @@ def mnist() -> tuple[Table, Table]:
     data, folder, eps = "--dataset_name $TEXTADV_DATA/mnist", f"{RUNS}/mnist_nets/adversarial", "0.3"
     training = f"--model cnn7 --method adversarial --train_eps {eps} --method_options steps=10 step_size=0.2 "
     training += "--per_device_train_batch_size 128 --num_train_epochs 12 --save_steps 469"
-    net = Row("adversarial training", "adversarial", training, script="train_classifier")
+    net = Row("adversarial training", "adversarial", training, script="train_classifier", precision="bf16")
     judges = {
         "pgd": ("all images", "--judges clean pgd --max_samples 10000", "PGD-40: 92.76 % (Madry et al.)"),
         "autoattack": ("the first 1,000", "--judges clean pgd autoattack --max_samples 1000", ""),
@@ -465,7 +559,7 @@ def mnist() -> tuple[Table, Table]:
         Row(label, cell, f"--model_name_or_path {folder} {options}", paper, "evaluate_robustness")
         for cell, (label, options, paper) in judges.items()
     )
-    on = f"{data} --test_eps {eps} --pgd_steps 40"
+    on = f"{data} --test_eps {eps} --pgd_steps 40 --pgd_step_size 0.0333"  # steps of 0.01, as Madry et al. judge
     columns = ("clean", f"pgd@{eps}", f"autoattack@{eps}")
     return (
         Table("visionadv", "mnist_nets", data, (net,), ("accuracy", "cpu_minutes")),
@@ -474,7 +568,13 @@ def mnist() -> tuple[Table, Table]:
 
 
 def trained(
-    setting: Setting, name: str, net_options: str, nets: dict[str, tuple[str, str]], figures: dict[str, str], paper: str
+    setting: Setting,
+    name: str,
+    net_options: str,
+    nets: dict[str, tuple[str, str]],
+    figures: dict[str, str],
+    paper: str,
+    columns: tuple[str, ...] = ("accuracy", "cpu_minutes"),
 ) -> Table:
     """Nets by their cells: label and options of each; and the paper's figures, by cells too."""
     rows = tuple(
@@ -482,7 +582,6 @@ def trained(
         for cell, (label, options) in nets.items()
     )
     on = f"{setting.data} {setting.train} {net_options}"
-    columns = ("accuracy", "cpu_minutes")
     return Table("visionadv", f"{setting.prefix}{name}", on, rows, columns, paper, setting.page)
 
 
@@ -500,11 +599,13 @@ def judged(
     eps: Sequence[str],
     columns: Sequence[str],
     paper: str = "",
+    images: int | None = None,
 ) -> Table:
-    """Nets that are judged alike."""
-    on = f"{setting.data} --max_samples {setting.judged} --judges {judges} --test_eps {' '.join(eps)}"
-    on += f" --test_l2_eps {setting.l2_eps:g}" if {"deepfool", "carlini_wagner_l2"} & {*judges.split()} else ""
+    """Nets that are judged alike, on so many images."""
+    on = f"{setting.data} --max_samples {images or setting.judged} --judges {judges}"
+    on += f" --test_eps {' '.join(eps)}" if eps else ""
+    on += f" --test_l2_eps {' '.join(f'{eps:g}' for eps in setting.l2_eps)}" if "_l2" in judges else ""
     return Table("visionadv", f"{setting.prefix}{name}", on, tuple(rows), tuple(columns), paper, setting.page)
 
 
-TABLES = (*tables_of(SMALL), *mnist(), *tables_of(FULL))
+TABLES = (*tables_of(SMALL), *mnist(), *tables_of(FULL), *wide())

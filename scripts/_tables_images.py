@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from _tables import Row, Table
+from _tables import RUNS, Row, Table
 
-RUNS = "runs/reproduce"
 DATA = {"mnist": "$TEXTADV_DATA/mnist", "cifar10": "$TEXTADV_DATA/cifar10", "higgs": "$TEXTADV_DATA/higgs"}
 MARKS = {"mnist": (4_000, 8_000, 14_000), "cifar10": (4_000, 8_000, 12_000)}  # queries of Table 2.2
 WITHIN = {"mnist": 1.5, "cifar10": 0.5}  # its eps

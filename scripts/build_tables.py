@@ -119,7 +119,8 @@ def commands(table: Table, rows: Sequence[Row]) -> str:
     lines = [f'on="{table.on}"'] if table.on else []
     for row in rows:
         options, label = next(iter(row.runs.values())), row.label.replace("`", "")
-        words = [f"accelerate launch scripts/{row.script}.py", *(["$on"] if table.on else []), options]
+        launch = " ".join(filter(None, ["accelerate launch", row.precision and f"--mixed_precision {row.precision}"]))
+        words = [f"{launch} scripts/{row.script}.py", *(["$on"] if table.on else []), options]
         more = f", and seeds {', '.join(map(str, row.seeds[1:]))} alike" if len(row.seeds) > 1 else ""
         lines.append(" ".join(filter(None, words)) + f"  # {label}{more}")
     return "\n```bash\n" + "\n".join(lines) + "\n```\n"
@@ -162,12 +163,29 @@ def column(name: str) -> tuple[str, Callable[[Any], str]]:
     heading, write_cell = COLUMNS[kind]
     if not place:
         return heading, write_cell
-    return f"{heading} at {int(place):,}" if place.isdecimal() else f"{heading} within {place}", write_cell
+    return f"{heading} at {int(place):,}" if kind in BY_QUERIES else f"{heading} within {place}", write_cell
 
 
 def minutes(seconds: float) -> str:
     """Wall time."""
     return f"{seconds / 60:.0f}"
+
+
+def seconds(value: float) -> str:
+    """A time."""
+    return f"{value:.0f}"
+
+
+def sign(kind: str) -> Callable[[Any], str]:
+    """What writes a sign of masked gradients: bold where it fires."""
+
+    def write_cell(measure: dict | None) -> str:
+        from visionadv.masking import THRESHOLDS
+
+        fires = measure is not None and (measure["low"] or 0.0) > THRESHOLDS[kind]
+        return f"**{percent(measure)}**" if fires else percent(measure)
+
+    return write_cell
 
 
 MEASURE = {"minutes": "seconds", "cpu_minutes": "cpu_seconds"}  # columns of another name than their measure's
@@ -197,6 +215,7 @@ COLUMNS = {
     "rouge_l": ("ROUGE-L", number),
     "minutes": ("minutes", minutes),
     "cpu_minutes": ("CPU-minutes", minutes),
+    "ten_epochs": ("seconds of ten epochs", seconds),
     "auc": ("AUC", number),
     "perplexity": ("perplexity", number),
     "exact_selection": ("exact decisions", percent),
@@ -233,11 +252,13 @@ COLUMNS = {
     "rotation": ("rotation", percent),
     "brightness": ("brightness", percent),
     "contrast": ("contrast", percent),
-    "masked_losses": ("losses", percent),
-    "masked_scores": ("scores", percent),
-    "masked_restarts": ("restarts", percent),
-    "masked_gradients": ("no gradient", percent),
+    "grayscale": ("gray", percent),
+    "masked_losses": ("losses", sign("losses")),
+    "masked_scores": ("scores", sign("scores")),
+    "masked_restarts": ("restarts", sign("restarts")),
+    "masked_gradients": ("no gradient", sign("gradients")),
 }
+BY_QUERIES = ("median", "unclipped", "within")  # columns that are told at numbers of queries
 
 if __name__ == "__main__":
     sys.exit(main())

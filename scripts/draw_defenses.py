@@ -87,6 +87,8 @@ def draw_landscape(arguments: FigureArguments, source: DataConfig, nets: dict[st
     images, seeds, grids = data.images(0), example_seeds(arguments.seed, range(len(data))), {}
     for name, path in nets.items():
         victim = load_victim(path, classes=len(data.classes))
+        if not victim.differentiable:
+            raise BadInput(f"{path} has no gradients to look along; give a net")
         where = {"extent": arguments.extent, "points": arguments.points}
         grids[name] = landscape(victim, images, data.labels, seeds, **where).numpy()
     return landscapes(grids, arguments.extent)
@@ -170,6 +172,8 @@ def draw_maps(arguments: FigureArguments, source: DataConfig, nets: dict[str, st
     from visionadv.figures import feature_maps
 
     data, found = load_images(**source.options(max_samples=arguments.image + 1)), {}
+    if arguments.image >= len(data):
+        raise BadInput(f"--image {arguments.image} is beyond the data, which have {len(data)}; the first is 0")
     image = data.images(arguments.image, arguments.image + 1)
     for name, path in zip(nets, two(nets), strict=True):
         model, layer = first_norm(path)

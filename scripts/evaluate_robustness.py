@@ -8,20 +8,19 @@ Any classifier and data set; AutoAttack stands beside the paper's own attack, an
 
     accelerate launch scripts/evaluate_robustness.py --model_name_or_path runs/robust --dataset_name ylecun/mnist \\
         --max_samples 1000 --test_eps 0.1 0.2 0.3 --surrogate_name_or_path runs/mnist \\
-        --judges clean gradients pgd pgd_restarts margin square autoattack decision transfer
+        --judges clean gradients pgd pgd_long pgd_restarts margin square autoattack decision transfer
 
 A net between two maskings of batch normalisation, as bn_finetune, advprop and robmask make them:
 
     accelerate launch scripts/evaluate_robustness.py --model_name_or_path runs/natural --blend_name_or_path runs/bn \\
         --blend_share 0.4
 
-With clean, gradients, pgd, pgd_restarts, margin and square it says whether anything hints at masked gradients. Repeat a
-command to resume it. The run folder (--output_dir) holds records.jsonl (an image a line), results.json (clean,
-pgd@0.031, autoattack@0.031, worst@0.031, ...), manifest.json and report.html.
+With the default judges it says for every distance whether anything hints at masked gradients. Repeat a command to
+resume it. The run folder (--output_dir) holds records.jsonl (an image a line), results.json (clean, pgd@0.031,
+autoattack@0.031, worst@0.031, ...), manifest.json and report.html.
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from _run import Run, RunArguments, launch
@@ -46,7 +45,7 @@ def main(arguments: EvaluationArguments, named: VictimConfig, source: DataConfig
     from visionadv.data import load_images
     from visionadv.evaluation import evaluate, evaluation_measures, judges_of
     from visionadv.loading import load_victim
-    from visionadv.masking import JUDGED_BY
+    from visionadv.masking import JUDGED_BY, signs, verdict
     from visionadv.robustness_report import robustness_report
 
     data = load_images(**source.options())
@@ -64,8 +63,14 @@ def main(arguments: EvaluationArguments, named: VictimConfig, source: DataConfig
             ids = [place.example_id for place in batch]
             with run.accelerator.autocast():
                 run.append(evaluate(victim, data, ids, judges, seed=arguments.seed, device=run.device))
-        eps = config.test_eps[-1] if {*JUDGED_BY} <= {*config.judges} else None
-        run.finish(evaluation_measures, partial(robustness_report, eps=eps))
+        distances = config.test_eps if {*JUDGED_BY} <= {*config.judges} else []
+
+        def page(records: Any, results: Any, manifest: Any) -> str:
+            for eps in distances:
+                print(f"within {eps:g}: {verdict(signs(records, eps))}")
+            return robustness_report(records, results, manifest, distances=distances)
+
+        run.finish(evaluation_measures, page)
 
 
 def load(arguments: EvaluationArguments, named: VictimConfig, classes: int) -> Any:
@@ -90,6 +95,8 @@ def check(config: EvaluationConfig, victim: Any, data: Any, surrogate: Any) -> N
     if "transfer" in config.judges and surrogate is None:
         raise BadInput("the judge transfer needs --surrogate_name_or_path, whose images are shown to the victim")
     blind = {"clean", "decision", *CHANGES}
+    if surrogate and not surrogate.differentiable:
+        raise BadInput("the judge transfer attacks the surrogate by its gradients, and this one has none; give a net")
     if not victim.differentiable and (needing := [one for one in config.judges if one not in blind]):
         raise BadInput(
             f"{', '.join(needing)} need gradients or scores, and this victim has none; --judges clean decision"

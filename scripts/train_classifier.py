@@ -56,9 +56,13 @@ def main(
     arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig, evaluation: EvaluationConfig
 ) -> None:
     """Trains on a split, scores on one that it hasn't seen, and writes the model's folder."""
+    from visionadv.training.trainer import Training
+
     folder = writable_folder(arguments.output_dir)
     train, test = load_splits(arguments, source, config)
     accelerator = prepared(folder, arguments)
+    if "transfer" in evaluation.judges and config.robustness_samples:
+        raise BadInput("the judge transfer needs a surrogate, and there is none here; use evaluate_robustness.py")
     model, method = load_model(config, train), make_method(config)
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
     if config.model_name_or_path:
@@ -76,9 +80,10 @@ def main(
         world_size=accelerator.num_processes,
         process_index=accelerator.process_index,
     )
+    training = Training(model, method, config, accelerator=accelerator, data=train, seed=arguments.seed)
     if begin(folder, machine, [arguments, source, config, evaluation], fingerprint):
         accelerator.wait_for_everyone()  # all have looked before the first one goes on
-        nets, cost = fit(folder, accelerator, model, method, config, train, arguments.seed)
+        nets, cost = fit(folder, training)
         if accelerator.is_main_process:
             save_state(folder, method)
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
@@ -155,18 +160,14 @@ def make_method(config: TrainClassifierConfig) -> Any:
     return method_from(config.method, eps=config.train_eps, options=config.method_options, **more)
 
 
-def fit(
-    folder: Path, accelerator: Any, model: Any, method: Any, config: TrainClassifierConfig, train: Any, seed: int
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """What comes of the training, from the last checkpoint in `folder` on: "" is the model, and others have names.
+def fit(folder: Path, training: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """What comes of a `Training`, from the last checkpoint in `folder` on: "" is the model, and others have names.
 
-    And what it cost: seconds, and seconds of CPU time.
+    And what it cost: seconds, and seconds of CPU time, and seconds of an epoch, as the method counts them.
     """
     from tqdm import tqdm
 
-    from visionadv.training.trainer import Training
-
-    training = Training(model, method, config, accelerator=accelerator, data=train, seed=seed)
+    accelerator = training.accelerator
     with tqdm(total=training.steps, unit="step", disable=not accelerator.is_main_process) as bar:
 
         def on_step(step: int, told: dict[str, float]) -> None:
@@ -175,7 +176,7 @@ def fit(
                 bar.set_postfix(told)
                 accelerator.log(told, step=step)
 
-        return method.nets(training.run(folder, on_step)), training.cost
+        return training.vicinity.nets(training.run(folder, on_step)), training.cost
 
 
 def save_state(folder: Path, method: Any) -> None:

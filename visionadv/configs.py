@@ -24,8 +24,8 @@ Method = Literal[
 METHODS: tuple[str, ...] = get_args(Method)
 JUDGES = (
     *("clean", "gradients", "rotation", "brightness", "contrast", "grayscale"),
-    *("pgd", "pgd_restarts", "margin", "square", "autoattack", "decision", "transfer"),
-    *("carlini_wagner_l2", "deepfool"),
+    *("pgd", "pgd_long", "pgd_restarts", "margin", "square", "autoattack", "decision", "deepfool", "transfer"),
+    "carlini_wagner_l2",
 )
 
 
@@ -135,17 +135,22 @@ class EvaluationConfig:
     """Who judges how robust a classifier is, within which distances, and how long."""
 
     judges: list[str] = field(
-        default_factory=lambda: ["clean", "gradients", "pgd", "pgd_restarts", "margin", "square", "autoattack"],
+        default_factory=lambda: [
+            *("clean", "gradients", "pgd", "pgd_long", "pgd_restarts", "margin", "square", "autoattack")
+        ],
         metadata={
-            "help": "clean, gradients; attacks within --test_eps (Linf): pgd, pgd_restarts, margin, square, "
-            "autoattack, decision, transfer; within --test_l2_eps: carlini_wagner_l2, deepfool; after a change: "
+            "help": "clean, gradients; attacks within --test_eps (Linf): pgd, pgd_long, pgd_restarts, margin, square, "
+            "autoattack, decision, deepfool, transfer; within --test_l2_eps: carlini_wagner_l2; after a change: "
             "rotation, brightness, contrast, grayscale"
         },
     )
     test_eps: list[float] = field(default_factory=lambda: [0.031], metadata={"help": "distances of Linf"})
     test_l2_eps: list[float] = field(default_factory=lambda: [0.5], metadata={"help": "distances of L2"})
     pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
-    long_steps: int = field(default=100, metadata={"help": "of pgd_restarts"})
+    pgd_step_size: float = field(
+        default=0.2, metadata={"help": "of all that are called pgd, margin or transfer, in eps"}
+    )
+    long_steps: int = field(default=100, metadata={"help": "of pgd_long and pgd_restarts"})
     restarts: int = field(default=10, metadata={"help": "of pgd_restarts"})
     square_queries: int = field(default=5000, metadata={"help": "of square"})
     autoattack_queries: int = field(default=5000, metadata={"help": "of Square in autoattack; 5000 is the standard"})
@@ -155,6 +160,8 @@ class EvaluationConfig:
         for name in ("pgd_steps", "long_steps", "restarts", "square_queries", "autoattack_queries", "decision_queries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if not self.pgd_step_size > 0:
+            raise BadInput(f"--pgd_step_size must be above 0, not {self.pgd_step_size}")
         if wrong := [eps for eps in self.test_eps if not 0 < eps <= 1]:
             raise BadInput(f"--test_eps are above 0 and at most 1, the range of images, not {wrong[0]}")
         if wrong := [eps for eps in self.test_l2_eps if not eps > 0]:

@@ -7,7 +7,7 @@ attack never stands alone: AutoAttack is asked as well, and so are attacks that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from visionadv.configs import EvaluationConfig
 from visionadv.goals import Goal
 from visionadv.gradients import input_gradients
 from visionadv.invariance import CHANGES
-from visionadv.masking import JUDGED_BY, differences
+from visionadv.masking import JUDGED_BY, shares
 from visionadv.noise import example_seeds
 from visionadv.oracles import SLACK, DecisionOracle
 from visionadv.transfer import carry_over
@@ -27,13 +27,15 @@ from visionadv.transfer import carry_over
 Judge = Callable[[Any, Tensor, Tensor, Tensor], Tensor]  # victim, images, labels, seeds: (B,) bool
 
 ATTACKS = {  # by the name of a judge: the attack, and what is set of it but by `EvaluationConfig`
-    "pgd": ("pgd", {"step_size": 0.2}),  # section 4.2.4.2: eps / 5
-    "pgd_restarts": ("pgd", {"step_size": 0.2}),
-    "margin": ("pgd", {"step_size": 0.2, "loss": "margin"}),  # C&W-Linf of the dissertation, section 5.3.4.11
+    "pgd": ("pgd", {}),
+    "pgd_long": ("pgd", {}),
+    "pgd_restarts": ("pgd", {}),
+    "margin": ("pgd", {"loss": "margin"}),  # C&W-Linf of the dissertation, section 5.3.4.11
     "square": ("square", {"share": 0.8}),  # as in AutoAttack
     "autoattack": ("autoattack", {}),
     "decision": ("hop_skip_jump", {}),
-    "transfer": ("pgd", {"step_size": 0.2}),
+    "transfer": ("pgd", {}),
+    "deepfool": ("deepfool", {}),
 }
 NAMES = {  # of judges, as a person calls them
     "clean": "Unchanged images",
@@ -43,7 +45,8 @@ NAMES = {  # of judges, as a person calls them
     "contrast": "Twice the contrast",
     "grayscale": "Without colours",
     "pgd": "PGD",
-    "pgd_restarts": "PGD with restarts",
+    "pgd_long": "PGD with more steps",
+    "pgd_restarts": "PGD with as many, and restarts",
     "margin": "PGD with the margin (C&W-L∞)",
     "square": "Square, by scores",
     "autoattack": "AutoAttack",
@@ -53,7 +56,8 @@ NAMES = {  # of judges, as a person calls them
     "deepfool": "DeepFool",
     "worst": "All of them together",
 }
-SMALLEST = {"carlini_wagner_l2": "l2", "deepfool": "l2"}  # judges that look for the smallest distance, and its norm
+SMALLEST = ("decision", "deepfool", "carlini_wagner_l2")  # judges that look for the smallest distance
+OF_L2 = ("carlini_wagner_l2",)  # judges of L2 distances
 SINGLE = ("clean", "gradients", *CHANGES)  # judges that know no distance
 
 
@@ -104,28 +108,32 @@ def judges_of(config: EvaluationConfig, surrogate: Any = None) -> dict[str, Judg
         if name in SINGLE:
             found[name] = {"clean": clean, "gradients": has_gradient}.get(name) or changed(name)
         elif name in SMALLEST:
-            for eps in config.test_l2_eps:
-                found[f"{name}@{eps:g}"] = within(attack_named(name), SMALLEST[name], eps, smallest=True)
+            norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.test_eps)
+            budget = config.decision_queries if name == "decision" else None
+            found |= {
+                f"{name}@{eps:g}": one for eps, one in all_within(attack_of(name, config), norm, distances, budget)
+            }
         elif name != "transfer" or surrogate is not None:
-            options: dict[str, Any] = {"surrogate": surrogate} if name == "transfer" else {}
-            if name == "decision":
-                options = {"smallest": True, "budget": config.decision_queries}
             for eps in config.test_eps:
-                found[f"{name}@{eps:g}"] = within(attack_of(name, config), "linf", eps, **options)
+                seen = surrogate if name == "transfer" else None
+                found[f"{name}@{eps:g}"] = within(attack_of(name, config), "linf", eps, surrogate=seen)
     return found
 
 
 def attack_of(name: str, config: EvaluationConfig) -> Any:
     """A judge's attack, by the config's steps and queries."""
-    attack, options = ATTACKS[name]
+    attack, options = ATTACKS.get(name, (name, {}))
     of_config = {
         "pgd": {"steps": config.pgd_steps},
         "margin": {"steps": config.pgd_steps},
         "transfer": {"steps": config.pgd_steps},
+        "pgd_long": {"steps": config.long_steps},
         "pgd_restarts": {"steps": config.long_steps, "restarts": config.restarts},
         "square": {"steps": config.square_queries},
         "autoattack": {"queries": config.autoattack_queries},
     }
+    if attack == "pgd":
+        options = options | {"step_size": config.pgd_step_size}
     return attack_named(attack, **options, **of_config.get(name, {}))
 
 
@@ -148,21 +156,34 @@ def changed(name: str) -> Judge:
     return judge
 
 
-def within(
-    attack: Any, norm: str, eps: float, *, smallest: bool = False, budget: int | None = None, surrogate: Any = None
-) -> Judge:
-    """(B,) whether an attack finds no error within a distance; `smallest`: it isn't told which."""
+def within(attack: Any, norm: str, eps: float, *, surrogate: Any = None) -> Judge:
+    """(B,) whether an attack finds no error within a distance."""
 
     def judge(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         kind = attack.oracle if surrogate is None else DecisionOracle
-        oracle = kind(victim, images, Goal(labels), norm=norm, eps=None if smallest else eps, budget=budget)
+        oracle = kind(victim, images, Goal(labels), norm=norm, eps=eps)
         if surrogate is None:
             carry_out(attack, oracle, seeds)
         else:
             carry_over(attack, surrogate, oracle, seeds)
-        return ~(oracle.distance <= eps + SLACK)
+        return ~oracle.found
 
     return judge
+
+
+def all_within(attack: Any, norm: str, distances: Sequence[float], budget: int | None) -> Iterator[tuple[float, Judge]]:
+    """For each distance (B,) whether an attack finds no error within it that looks once for the nearest one."""
+    last: list[Any] = [None, None]  # images, and how near their errors are
+
+    def nearest(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+        if last[0] is not images:
+            oracle = attack.oracle(victim, images, Goal(labels), norm=norm, budget=budget)
+            carry_out(attack, oracle, seeds)
+            last[:] = images, oracle.distance
+        return last[1]
+
+    for eps in distances:
+        yield eps, lambda *given, eps=eps: ~(nearest(*given) <= eps + SLACK)
 
 
 def evaluate(
@@ -234,6 +255,6 @@ def evaluation_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         those = [name for name in within_linf if name.endswith(f"@{distance}")]
         told[f"worst@{distance}"] = [all(every) for every in zip(*(told[name] for name in those), strict=True)]
         if {*JUDGED_BY} <= {judge_of(name) for name in names}:
-            signs = differences(records, float(distance))
+            signs = shares(records, float(distance))
             told |= {f"masked_{name}@{distance}": values for name, values in signs.items()}
     return told

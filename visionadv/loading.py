@@ -53,8 +53,8 @@ def load_victim(
             f"{name} knows {victim.classes} classes, and the data have {classes}; give a model of these data"
         )
     victim.randomized = randomized
-    if isinstance(victim, ModuleVictim):
-        victim.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
+    if isinstance(victim, ModuleVictim):  # convolutions of many channels are faster so
+        victim.to(memory_format=getattr(victim.model, "memory_format", torch.channels_last))
     return victim
 
 

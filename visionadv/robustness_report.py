@@ -9,23 +9,26 @@ from markupsafe import Markup
 from matplotlib.ticker import PercentFormatter
 
 from visionadv.evaluation import NAMES, called_measure, judge_of
-from visionadv.masking import signs, verdict
+from visionadv.masking import Sign, signs, verdict
 from visionadv.page import ACCENT, MUTED, OTHER, called, chart, figure_text, render
 
 DRAWN = {"pgd": ACCENT, "autoattack": OTHER, "square": MUTED}  # of the curve, and their colours
 
 
 def robustness_report(
-    records: Sequence[dict[str, Any]], results: Mapping[str, Any], manifest: Mapping[str, Any], eps: float | None
+    records: Sequence[dict[str, Any]],
+    results: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    *,
+    distances: Sequence[float] = (),
 ) -> str:
     """The HTML page.
 
     Args:
         records: `RobustnessRecord`s as dictionaries; results: of `evaluation_measures`.
-        eps: the distance that a verdict on masked gradients is given for; None gives none.
+        distances: those that verdicts on masked gradients are given for.
     """
     config = manifest.get("config") or {}
-    found = signs(records, eps) if eps is not None else []
     rows = [
         {"name": called_measure(name), **figure_text(results[name], rate=True)}
         for name in results
@@ -42,19 +45,24 @@ def robustness_report(
         manifest,
         title=f"Robustness of {called(config.get('model_name_or_path'))}",
         lead=lead.strip(),
-        verdict=verdict(found) if found else "",
-        signs=[
-            {
-                "words": sign.words,
-                "interval": f"{sign.low:.1%} to {sign.high:.1%}",
-                "threshold": f"{sign.threshold:.0%}",
-                "fires": sign.fires,
-            }
-            for sign in found
-        ],
+        verdicts=[_verdict(signs(records, eps), eps) for eps in distances],
         rows=rows,
         curve=_curve(results),
     )
+
+
+def _verdict(found: Sequence[Sign], eps: float) -> dict[str, Any]:
+    """The signs within a distance, for the template."""
+    told = [
+        {
+            "words": sign.words,
+            "interval": f"{sign.low:.1%} to {sign.high:.1%}",
+            "threshold": f"{sign.threshold:.0%}",
+            "fires": sign.fires,
+        }
+        for sign in found
+    ]
+    return {"eps": f"{eps:g}", "text": verdict(found), "signs": told}
 
 
 def _curve(results: Mapping[str, Any]) -> Markup | None:

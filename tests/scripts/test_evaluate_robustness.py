@@ -24,7 +24,8 @@ def test_the_embedded_net_is_judged_and_the_run_resumes(tmp_path, judge_here):
     assert results["clean"]["n"] == 8 and results["clean"]["value"] > 0.8
     assert results["worst@0.2"]["value"] <= results["autoattack@0.2"]["value"] <= results["clean"]["value"]
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "masked gradients" in page and "AutoAttack, within 0.2" in page
+    assert "within 0.2: Masked gradients can't be judged: too few images" in done.stdout
+    assert "be judged: too few images" in page and "AutoAttack, within 0.2" in page
     records = tmp_path / "run" / "records.jsonl"
     lines = records.read_bytes().splitlines(keepends=True)
     records.write_bytes(b"".join(lines[:4]) + lines[4][:20])

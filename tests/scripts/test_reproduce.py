@@ -1,7 +1,10 @@
 """What `reproduce_seq2sick.py` and `reproduce_advagent.py` do: the missing rows are run, kept and written as tables."""
 
 import json
+import time
+from types import SimpleNamespace
 
+import _reproduce
 import build_tables
 import pytest
 from _reproduce import reproduce
@@ -63,6 +66,40 @@ def test_a_command_is_measured_once(tables, tmp_path, monkeypatch):
     assert (tables / "package" / "README.md").read_text().count("50.0 %") == 2
 
 
+def test_runs_at_the_same_time_wait_for_those_that_they_need(tables, tmp_path, monkeypatch, capsys):
+    """Two at once, as many as there may be; a third takes what the first has made, from where it was made."""
+    rows = (
+        Row("one", "a", "--seed {seed}", seeds=(0, 1)),
+        Row("two", "b", "--model_name_or_path runs/reproduce/t/a-0/net"),
+        Row("three", "c", "", precision="bf16"),
+    )
+    monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "", rows, ("success",)),))
+    events, folder = [], tmp_path / "runs"
+
+    def run_here(command, env):
+        cell = command[-1].rsplit("/", 1)[1]
+        events.append(("begin", cell))
+        time.sleep(0.1)
+        if cell == "b":
+            assert str(folder / "t" / "a-0" / "net") in command and ("end", "a-0") in events
+        assert env.get("ACCELERATE_MIXED_PRECISION", "") == ("bf16" if cell == "c" else "")
+        _reproduce.Path(command[-1]).mkdir(parents=True)
+        (_reproduce.Path(command[-1]) / "results.json").write_text(
+            '{"success": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}}'
+        )
+        events.append(("end", cell))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(_reproduce.subprocess, "run", run_here)
+    assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 2
+    assert "t/b needs" in (told := capsys.readouterr().err) and "--tables t --cells a-0 --again" in told
+    assert run(monkeypatch, "--jobs", "2", "--output_dir", str(folder)) == 0
+    assert events[:2] == [("begin", "a-0"), ("begin", "a-1")] and len(events) == 8
+    begun = [sum(1 if what == "begin" else -1 for what, _ in events[: k + 1]) for k in range(8)]
+    assert max(begun) == 2 and {cell for _, cell in events} == {"a-0", "a-1", "b", "c"}
+    assert "--mixed_precision bf16 scripts" in (tables / "package" / "README.md").read_text()
+
+
 def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
     kept = tables / "package" / "results" / "t" / "a" / "results.json"
     kept.parent.mkdir(parents=True)
@@ -95,7 +132,10 @@ def test_a_row_that_fails_leaves_everything_as_it_was(tables, tmp_path, monkeypa
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--cells", "z"], "no row is named z"), ([], "TEXTADV_DATA is not set")],
+    [
+        (["--cells", "z"], "no row is named z"),
+        ([], "TEXTADV_DATA is not set"),
+    ],
 )
 def test_mistakes(tables, monkeypatch, capsys, options, said):
     monkeypatch.delenv("TEXTADV_DATA", raising=False)

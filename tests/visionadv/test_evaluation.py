@@ -15,7 +15,7 @@ from visionadv.victims import ModuleVictim
 
 
 def test_every_judge_is_listed_once():
-    assert sorted(JUDGES) == sorted([*SINGLE, *ATTACKS, *SMALLEST])
+    assert sorted(JUDGES) == sorted({*SINGLE, *ATTACKS, *SMALLEST})
 
 
 def test_judges_say_what_the_closed_form_says():
@@ -40,9 +40,9 @@ def test_judges_say_what_the_closed_form_says():
     for name in ("pgd", "pgd_restarts"):  # the cross-entropy doesn't always lead to the nearest of three classes
         found = said[f"{name}@{eps:g}"]
         assert (found >= (right & (linf > eps))).all() and found.sum() <= 1.2 * (linf > eps).sum()
-    for name in ("carlini_wagner_l2", "deepfool"):
-        sure = (l2 < 0.9 * far) | (l2 > far)  # they end within a few percent of the smallest distance
-        assert torch.equal(said[f"{name}@{far:g}"][sure], (right & (l2 > far))[sure]), name
+    for name, away, limit in (("carlini_wagner_l2", l2, far), ("deepfool", linf, eps)):
+        sure = (away < 0.9 * limit) | (away > limit)  # they end within a few percent of the smallest distance
+        assert torch.equal(said[f"{name}@{limit:g}"][sure], (right & (away > limit))[sure]), name
     assert shown > 40 * 8 and victim.rows > shown, "what making the goal took is apart"
 
 
@@ -52,7 +52,8 @@ def test_decisions_and_transfer():
     labels = victim.decide(images)
     near = 0.5 * float(boundaries(victim, images, "linf").min())
     config = EvaluationConfig(judges=["decision", "transfer"], test_eps=[near, 0.5], decision_queries=600)
-    said, _ = judged(judges_of(config, surrogate=victim), victim, images, labels, example_seeds(0, range(12)))
+    said, shown = judged(judges_of(config, surrogate=victim), victim, images, labels, example_seeds(0, range(12)))
+    assert shown <= 12 * (600 + 2 * 2), "one search serves both distances"
     for name in ("decision", "transfer"):  # what fools itself fools itself
         assert said[f"{name}@{near:g}"].all() and not said[f"{name}@0.5"].any()
     assert not any(name.startswith("transfer") for name in judges_of(config))
@@ -108,7 +109,8 @@ def test_what_is_left_of_all_attacks():
 
 def said_by(n=200, **shares):
     """Judges who find so many of n images right: always the first ones."""
-    shares = {"clean": 1.0, "gradients": 1.0, "pgd": 0.6, "pgd_restarts": 0.6, "margin": 0.6, "square": 0.7} | shares
+    told = dict.fromkeys(("pgd", "pgd_long", "pgd_restarts", "margin"), 0.6)
+    shares = {"clean": 1.0, "gradients": 1.0, "square": 0.7} | told | shares
     full = {name if name in ("clean", "gradients") else f"{name}@0.1": share for name, share in shares.items()}
     return records(**{name: [i < share * n for i in range(n)] for name, share in full.items()})
 
@@ -121,6 +123,7 @@ def said_by(n=200, **shares):
         ({"margin": 0.56}, []),
         ({"square": 0.5}, ["scores"]),
         ({"pgd_restarts": 0.45, "square": 0.5}, ["restarts"]),
+        ({"pgd": 0.8, "margin": 0.78}, []),
         ({"gradients": 0.8}, ["gradients"]),
     ],
 )
@@ -132,13 +135,26 @@ def test_signs_of_masked_gradients(shares, fires):
 
 
 def test_a_sign_needs_more_than_chance():
-    few = sign("losses", [0.0] * 9 + [1.0])
+    few = sign("losses", [False] * 9 + [True])
     assert few.value == pytest.approx(0.1) and not few.fires
-    assert sign("losses", [float(i % 10 == 0) for i in range(1000)]).fires
-    assert Sign("losses", 0.2, 0.1, 0.3, 0.05).words.endswith("with the margin it finds 20.0% more errors")
+    many = sign("losses", [i % 10 == 0 for i in range(1000)])
+    assert many.fires and (many.low, many.high) == pytest.approx((0.0829, 0.1202), abs=1e-4)  # Wilson's, by hand
+    assert "with the margin it finds errors at 20.0% more" in Sign("losses", 0.2, 0.1, 0.3, 0.05).words
+    crossed = [{"judges": row["judges"], "right": [*row["right"]]} for row in said_by(square=0.6)]
+    place = crossed[0]["judges"].index("square@0.1")
+    for i in range(40):  # Square finds these alone, and misses as many that PGD finds
+        crossed[i]["right"][place], crossed[160 + i]["right"][place] = False, True
+    assert [one.name for one in signs(crossed, 0.1) if one.fires] == ["scores"]
+    for told in (said_by(n=50, margin=0.1), said_by(pgd=0.05, margin=0.0)):
+        assert verdict(signs(told, 0.1)).startswith("Masked gradients can't be judged")
     with pytest.raises(ValueError, match=r"nobody asked square@0\.1"):
         signs(
-            records(**{name: [True] for name in ("clean", "gradients", "pgd@0.1", "pgd_restarts@0.1", "margin@0.1")}),
+            records(
+                **{
+                    name: [True]
+                    for name in ("clean", "gradients", "pgd@0.1", "pgd_long@0.1", "pgd_restarts@0.1", "margin@0.1")
+                }
+            ),
             0.1,
         )
     assert set(JUDGED_BY) <= set(JUDGES)
@@ -161,11 +177,13 @@ def test_the_page_shows_every_judge_and_the_verdict():
         for name, said in evaluation_measures(rows).items()
     }
     manifest = {"config": {"model_name_or_path": "<b>", "test_eps": [0.1]}, "seed": 3, "versions": {"torch": "2"}}
-    page = robustness_report(rows, results, manifest, eps=0.1)
-    assert "Signs of masked gradients: PGD is misled" in page and "&lt;b&gt;" in page and "<svg" in page
+    page = robustness_report(rows, results, manifest, distances=[0.1])
+    assert (
+        "Within 0.1 (L∞): Signs of masked gradients: PGD is misled" in page and "&lt;b&gt;" in page and "<svg" in page
+    )
     assert "Square, by scores, within 0.1" in page and "30.0 %" in page
-    assert "masked gradients" not in robustness_report(rows, results, manifest, eps=None)
-    assert page == robustness_report(rows, results, manifest, eps=0.1)
+    assert "masked gradients" not in robustness_report(rows, results, manifest)
+    assert page == robustness_report(rows, results, manifest, distances=[0.1])
 
 
 @pytest.mark.parametrize(
@@ -176,6 +194,7 @@ def test_the_page_shows_every_judge_and_the_verdict():
         ({"test_eps": [0.1, 1.5]}, "--test_eps are above 0 and at most 1"),
         ({"test_l2_eps": [0.0]}, "--test_l2_eps are above 0"),
         ({"restarts": 0}, "--restarts must be at least 1"),
+        ({"pgd_step_size": 0.0}, "--pgd_step_size must be above 0"),
     ],
 )
 def test_mistakes(options, told):

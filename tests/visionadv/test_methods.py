@@ -1,17 +1,23 @@
 """Methods of robust training: their limits, their states, and every one against its formula."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
+from scipy import special
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
-from trainings import data_of, normalised, training_of, weights
+from trainings import data_of, normalised, perceptron, training_of, weights
 
-from visionadv.configs import METHODS, BadInput
+from visionadv.configs import METHODS, BadInput, TrainClassifierConfig
 from visionadv.training import hyperparameters, method_from, method_named
-from visionadv.training.dirichlet import dirichlet
+from visionadv.training.advprop import strength
+from visionadv.training.dirichlet import _Gamma, dirichlet
 from visionadv.training.free import Free
 from visionadv.training.inner import ascend, evaluating, margins
 from visionadv.training.norms import blended, norms_of
+from visionadv.training.trainer import Training
 from visionadv.training.vicinity import Vicinity
 
 NATURAL = {  # what makes natural training of a method
@@ -181,6 +187,25 @@ def test_moments_of_dirichlet_labels():
     assert torch.allclose(drawn.sum(1), torch.ones(200_000, dtype=torch.float64))
 
 
+def test_small_gamma_variables_are_those_of_scipy():
+    """At all quantiles where they are numbers at all; and their sum's share is what is drawn."""
+    a, u = torch.meshgrid(
+        torch.tensor([0.003, 0.01, 0.05, 0.3, 1.0, 20.0]).double(),
+        torch.linspace(0.001, 0.999, 997).double(),
+        indexing="ij",
+    )
+    a, u = a.reshape(-1).requires_grad_(), u.reshape(-1)
+    found = _Gamma.apply(a, u)
+    expected = special.gammaincinv(a.detach().numpy(), u.numpy())
+    seen = expected > 1e-290
+    assert found.detach().numpy()[seen] == pytest.approx(expected[seen], rel=1e-8)
+    (slopes,) = torch.autograd.grad(found.sum(), a)
+    step = 1e-6 * a.detach()
+    up, down = (special.gammaincinv((a.detach() + sign * step).numpy(), u.numpy()) for sign in (1, -1))
+    numeric = (up - down) / (2 * step.numpy())
+    assert slopes.numpy()[seen] == pytest.approx(numeric[seen], rel=2e-3, abs=1e-9)
+
+
 def test_the_gradient_of_dirichlet_labels_is_that_of_their_difference():
     beta = torch.tensor([[0.3, 1.0, 2.5], [0.02, 0.9, 0.01]], dtype=torch.float64, requires_grad=True)
     seeds, factor = torch.tensor([5, 6]), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -263,7 +288,9 @@ def test_labels_and_loss_of_cat():
     method.begin(training.model, count=50, classes=3, shape=(8, 1, 6, 6))
     assert (method.distances == 0.1).all(), "Adv+LS: eps_max for all"
     batch = training.batch(0)
-    labels = method._labels(batch, torch.full((8,), 0.1, dtype=torch.float64))
+    distance = torch.full((8,), 0.1, dtype=torch.float64)
+    labels = method._labels(batch, distance, 16)
+    assert not torch.equal(labels, method._labels(batch, distance, 18)), "another draw"
     own = labels.gather(1, batch.labels[:, None])[:, 0]
     assert torch.allclose(labels.sum(1), torch.ones(8, dtype=torch.float64)) and (own >= 0.5).all() and own.std() > 0
     logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 2.9]], dtype=torch.float64)
@@ -423,6 +450,7 @@ def test_every_method_has_a_file_and_hyperparameters():
         ("robmask", {"rank": 1}, "rank must be at least 2"),
         ("free", {"replays": 0}, "replays must be at least 1"),
         ("sprout", {"beta": 1}, "sprout has no beta; it has alpha"),
+        ("sprout", {"alpha": 0.0}, "give labels=false instead"),
         ("distillation", {"temperature": 0.0}, "temperature must be above 0"),
     ],
 )
@@ -437,11 +465,29 @@ def test_a_net_without_batch_normalisation_is_refused(name):
         training_of(method_named(name))
 
 
+def test_the_strength_of_a_batch_is_one_for_all_processes():
+    """It depends on the seed and on the step, and not on which images come first."""
+    batch = training_of().batch(4)
+    others = replace(batch, seeds=batch.seeds.flip(0), images=batch.images.flip(0))
+    assert strength(batch, 0.1, None) == strength(others, 0.1, None) != strength(replace(batch, step=5), 0.1, None)
+    assert strength(training_of(seed=4).batch(4), 0.1, None) != strength(batch, 0.1, None)
+
+
+@pytest.mark.parametrize("name", ["sprout", "free", "adversarial", "robmask"])
+def test_gradients_of_ones_own_and_scaled_losses_do_not_go_together(name):
+    accelerator = SimpleNamespace(mixed_precision="fp16")
+    config = TrainClassifierConfig(per_device_train_batch_size=8)
+    with pytest.raises(BadInput, match="which fp16 would scale; use bf16"):
+        Training(perceptron(data_of()), method_named(name), config, accelerator=accelerator, data=data_of(), seed=0)
+
+
 def test_hyperparameters_from_texts():
     method = method_from("adversarial", eps=0.3, options=["steps=4", "random_start=false", "norm=l2"])
     assert (method.eps, method.steps, method.random_start, method.norm) == (0.3, 4, False, "l2")
     with pytest.raises(BadInput, match="adversarial's steps is a whole number, such as 10, not 'many'"):
         method_from("adversarial", options=["steps=many"])
+    with pytest.raises(BadInput, match="eps is given twice"):
+        method_from("adversarial", eps=0.3, options=["eps=0.2"])
     with pytest.raises(BadInput, match="p must be a number from 0 to 1, not 'half'"):
         method_from("robmask", options=["p=half"])
     with pytest.raises(BadInput, match="a teacher is a net; give --teacher_name_or_path"):

@@ -1,5 +1,8 @@
 """The trainer: against torch's own loop, its batches, its checkpoints, and what it costs."""
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -107,6 +110,7 @@ def test_interrupted_training_ends_like_an_uninterrupted_one(tmp_path):
     with pytest.raises(Killed):
         begun().run(tmp_path / "cut", kill)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-10"]
+    assert not list((tmp_path / "cut").glob("*/custom_checkpoint*")), "the method's state is no pickle"
     (tmp_path / "cut" / "checkpoint-15").mkdir()  # torn: its state was never written
     torch.manual_seed(99)
     steps = []
@@ -116,6 +120,76 @@ def test_interrupted_training_ends_like_an_uninterrupted_one(tmp_path):
         again.vicinity.scale, whole.vicinity.scale
     )
     assert steps == list(range(11, 21))
+
+
+SEVERAL = """
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from trainings import data_of, normalised, weights
+from visionadv.configs import TrainClassifierConfig
+from visionadv.training import method_named
+from visionadv.training.trainer import Training
+
+
+def training(name):
+    torch.manual_seed(0)
+    config = TrainClassifierConfig(per_device_train_batch_size=4, max_steps=20, logging_steps=1, save_steps=5)
+    from accelerate import DistributedDataParallelKwargs
+    apart = DistributedDataParallelKwargs(broadcast_buffers=False)
+    accelerator = Accelerator(kwargs_handlers=[apart])
+    data, method = data_of(), method_named(name, eps=0.1)
+    return Training(normalised(data).double(), method, config, accelerator=accelerator, data=data, seed=3)
+
+
+def kill(step, told):
+    if step == 13:
+        raise KeyboardInterrupt
+
+
+for name in ("cat", "robmask", "adversarial"):
+    folder = Path(sys.argv[1]) / name
+    whole = training(name)
+    expected = whole.run(folder / "whole").state_dict()
+    try:
+        training(name).run(folder / "cut", kill)
+    except KeyboardInterrupt:
+        pass
+    torch.manual_seed(99)
+    again = training(name)
+    found = again.run(folder / "cut").state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected), name
+    assert all(map(torch.equal, again.vicinity.buffers(), whole.vicinity.buffers())), name
+    assert whole.accelerator.num_processes == 2
+    print(name, "resumes")
+"""
+
+
+@pytest.mark.slow
+def test_several_processes_resume_too(tmp_path):
+    (tmp_path / "several.py").write_text(SEVERAL)
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    done = subprocess.run(
+        [*launcher, "--main_process_port", "0", str(tmp_path / "several.py"), str(tmp_path)],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(sys.path), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0 and done.stdout.count("resumes") == 6, done.stderr
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    class Broken(Vicinity):
+        def loss(self, model, batch):
+            return super().loss(model, batch) * torch.nan
+
+    with pytest.raises(BadInput, match="the loss is nan after 1 steps; lower --learning_rate"):
+        training_of(Broken()).run(None)
 
 
 def test_what_is_told_of_steps():
@@ -180,6 +254,7 @@ def test_a_step_costs_little_more_than_the_models_own(tmp_path):
 
     def bare(steps):
         model = model_named("small_cnn", classes=6)
+        model.to(memory_format=model.memory_format)
         own = torch.optim.AdamW(model.parameters(), lr=1e-3)
         for _ in range(steps):
             cross_entropy(model(images), labels).backward()
@@ -200,7 +275,8 @@ def test_a_step_costs_little_more_than_the_models_own(tmp_path):
         made = TrainingArguments(
             output_dir=str(tmp_path), max_steps=steps, per_device_train_batch_size=batch, use_cpu=True, **options
         )
-        Theirs(model=model_named("small_cnn", classes=6), args=made, train_dataset=rows).train()
+        model = model_named("small_cnn", classes=6)
+        Theirs(model=model.to(memory_format=model.memory_format), args=made, train_dataset=rows).train()
 
     def seconds(one, steps):
         begin = time.process_time()

@@ -26,6 +26,7 @@ class Classifier(nn.Module, PyTorchModelHubMixin):
     """
 
     architecture = ""  # its name in `MODELS`
+    memory_format = torch.channels_last  # of its weights: convolutions of many channels are faster so
     features: nn.Module
     mean: Tensor
     std: Tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from visionadv.models.classifier import Classifier, convolution
@@ -17,6 +18,7 @@ class StridedCnn(Classifier):
     """`width` is that of the first convolution; the second one is twice as wide."""
 
     architecture = "strided_cnn"
+    memory_format = torch.contiguous_format  # few channels, and strides
     batch_norm = False
 
     def __init__(

@@ -49,6 +49,8 @@ def method_named(name: str, **options: Any) -> Any:
 def method_from(name: str, *, eps: float | None = None, options: Sequence[str] = (), **more: Any) -> Any:
     """A method with hyperparameters from texts "name=value"; `more` aren't texts. Raises BadInput as `method_named`."""
     given = {} if eps is None else {"eps": eps}
+    if given and any(text.startswith("eps=") for text in options):
+        raise BadInput("eps is given twice; leave it out of --method_options, or leave out --train_eps")
     if any(text.startswith("teacher=") for text in options):
         raise BadInput("a teacher is a net; give --teacher_name_or_path")
     return method_named(name, **given, **parse(name, options, hyperparameters(name)), **more)

@@ -20,6 +20,8 @@ LOSSES = {"cross_entropy": cross_entropy, "margin": margin}
 class Adversarial(Vicinity):
     """`eps` and `steps` are those of the dissertation (section 4.2.4.1); `step_size` is in units of eps."""
 
+    own_gradients = True
+
     def __init__(
         self,
         *,

@@ -22,7 +22,7 @@ from visionadv.training.inner import ascend, check_attack, cross_entropy, random
 from visionadv.training.norms import exchange, norms_of
 from visionadv.training.vicinity import Batch, Vicinity
 
-STRENGTH = 17  # added to an image's seed
+STRENGTH = 17  # added to the common seed
 
 
 class SeveralNorms(nn.Module):
@@ -40,6 +40,8 @@ class SeveralNorms(nn.Module):
 
 class AdvProp(Vicinity):
     """`eps`, `steps` and `step_size` (in units of eps) are those of section 6.4."""
+
+    own_gradients = True
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class AdvProp(Vicinity):
 def strength(batch: Batch, eps: float, p: float | None) -> float:
     """p of eps, where None draws p for the whole batch."""
     if p is None:
-        p = float(uniform(batch.seeds[:1] + STRENGTH, batch.step, (1,), dtype=batch.images.dtype))
+        p = float(uniform(batch.common + STRENGTH, batch.step, (1,), dtype=batch.images.dtype))
     return p * eps
 
 

@@ -26,6 +26,8 @@ LEAST = 0.01  # added to every class's share before they are normalised
 class Bilateral(Vicinity):
     """`ratio` is the paper's beta, 9; `steps` is one or two; `step_size` is in units of eps."""
 
+    own_gradients = True
+
     def __init__(self, *, eps: float = 8 / 255, steps: int = 1, step_size: float = 1.0, ratio: float = 9.0) -> None:
         super().__init__()
         check_attack(eps, steps, step_size)

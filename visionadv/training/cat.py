@@ -27,11 +27,11 @@ from visionadv.training.label_smoothing import one_hot
 from visionadv.training.processes import gathered
 from visionadv.training.vicinity import Batch, Vicinity
 
-LABEL = 16  # added to an image's seed
+LABEL, LAST = 16, 18  # added to an image's seed
 
 
 class Cat(Vicinity):
-    """Hyperparameters are those of section 4.2.4.1.
+    """Hyperparameters are those of section 4.2.4.1, but for the step size, which it doesn't tell.
 
     Args:
         eps: eps_max. c: of eps_i, how much of the label is uncertain. step_size: in units of eps_i.
@@ -39,6 +39,7 @@ class Cat(Vicinity):
         reset: whether eps_i is 0 again when the attack succeeds; else it only grows.
     """
 
+    own_gradients = True
     distances: Tensor
 
     def __init__(
@@ -70,7 +71,7 @@ class Cat(Vicinity):
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         images, distance = batch.images, self.distances[batch.rows]
-        attacked = self._losses(self._labels(batch, distance), batch.labels)
+        attacked = self._losses(self._labels(batch, distance, LABEL), batch.labels)
         if self.adaptive:
             distance = (distance + self.eta).clamp(max=self.eps)
         how = {"steps": self.steps, "step_size": self.step_size}
@@ -80,14 +81,14 @@ class Cat(Vicinity):
                 with evaluating(model) as asked, torch.no_grad():
                     distance = distance.where(asked(moved).argmax(1) == batch.labels, 0.0)
             self.distances[gathered(batch.rows)] = gathered(distance)
-        return self._losses(self._labels(batch, distance), batch.labels)(model(moved)).mean()
+        return self._losses(self._labels(batch, distance, LAST), batch.labels)(model(moved)).mean()
 
-    def _labels(self, batch: Batch, distance: Tensor) -> Tensor:
-        """(B, K) the labels (4.4) for distances (B,)."""
+    def _labels(self, batch: Batch, distance: Tensor, draw: int) -> Tensor:
+        """(B, K) the labels (4.4) for distances (B,), from one of the algorithm's two draws."""
         label = one_hot(batch.labels, self.classes, batch.images)
         if self.c == 0:
             return label
-        drawn = dirichlet(torch.ones_like(label), batch.seeds + LABEL, batch.step)
+        drawn = dirichlet(torch.ones_like(label), batch.seeds + draw, batch.step)
         uncertain = (self.c * distance).to(label)[:, None]
         return (1 - uncertain) * label + uncertain * drawn
 

@@ -25,6 +25,7 @@ from visionadv.training.vicinity import Batch, Vicinity
 class Free(Vicinity):
     """`replays` (m) is the paper's for CIFAR-10, 8."""
 
+    own_gradients = True
     delta: Tensor
 
     def __init__(self, *, eps: float = 8 / 255, replays: int = 8, carried: bool = True) -> None:

@@ -1,6 +1,7 @@
 """Mixup (Zhang et al., ICLR 2018, arXiv:1710.09412, (2)): images and labels of two, mixed by lambda ~ Beta(a, a).
 
-Deviations: every pair has a lambda of its own, where the authors' code has one for a batch, as their (2) says.
+Deviations: every pair has a lambda of its own, where the authors' code has one for a batch, as their (2) says. With
+several processes images are mixed within each.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from visionadv.noise import uniform
 from visionadv.training.label_smoothing import one_hot
 from visionadv.training.vicinity import Batch, Vicinity
 
-PARTNER, SHARE = 12, 13  # added to an image's seed
+PAIR = 12  # added to an image's seed
 
 
 def pairing(batch: Batch, a: float) -> tuple[Tensor, Tensor]:
     """(B,) the partner of each image, a permutation of the batch, and (B,) its share lambda."""
-    partner = uniform(batch.seeds + PARTNER, batch.step, (1,), dtype=torch.float64)[:, 0].argsort()
-    drawn = uniform(batch.seeds + SHARE, batch.step, (1,), dtype=torch.float64)[:, 0]
+    place, drawn = uniform(batch.seeds + PAIR, batch.step, (2,), dtype=torch.float64).unbind(1)
     share = torch.from_numpy(special.betaincinv(a, a, drawn.cpu().numpy()))
-    return partner, share.to(batch.images)
+    return place.argsort(), share.to(batch.images)
 
 
 def mixed(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 def averaged(values: Tensor) -> Tensor:
@@ -13,6 +13,13 @@ def averaged(values: Tensor) -> Tensor:
     values = values.clone()
     distributed.all_reduce(values)
     return values / distributed.get_world_size()
+
+
+def share_statistics(model: nn.Module) -> None:
+    """Makes the running statistics of all processes their mean."""
+    for name, values in model.named_buffers():
+        if name.rpartition(".")[2] in ("running_mean", "running_var"):
+            values.copy_(averaged(values))
 
 
 def gathered(values: Tensor) -> Tensor:

@@ -83,11 +83,13 @@ class MaskedNorm(nn.Module):
 
 
 class RobMask(Vicinity):
-    """`rank` (k), `eps` (eps_max), `steps` and `step_size` (in units of eps) are those of section 6.4.
+    """`rank` (k), `eps` (eps_max), `steps` and `step_size` are those of section 6.4; the latter in units of p eps_max.
 
     Args:
         p: the part of eps_max in every step, instead of one that is drawn.
     """
+
+    own_gradients = True
 
     def __init__(
         self,

@@ -8,7 +8,8 @@ Text and code differ: Algorithm 9 has alpha and 1 - alpha the other way round th
 done here; the authors' code draws from Dirichlet(10 y + beta) (`alpha=0.5 concentration=20` here), takes three steps of
 the weights for one of beta, and keeps the epoch of the best attack on the test set. beta's step isn't told anywhere.
 
-Deviations: beta begins near 1, and stays above `LEAST`.
+Deviations: beta begins near 1, at the same place for every seed, and stays above `LEAST`. With several processes images
+are mixed within each.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Sprout(Vicinity):
         labels, gaussian, mixup: which of the three modules are on.
     """
 
+    own_gradients = True
     beta: nn.Parameter
 
     def __init__(
@@ -58,6 +60,10 @@ class Sprout(Vicinity):
         check_share("alpha", alpha)
         if min(sigma, beta_rate) < 0 or min(a, concentration) <= 0:
             raise BadInput("sigma and beta_rate must be at least 0, a and concentration above 0")
+        if labels and alpha == 0:
+            raise BadInput(
+                "with an alpha of 0 other classes have no share that could be drawn; give labels=false instead"
+            )
         self.alpha, self.sigma, self.a = alpha, sigma, a
         self.beta_rate, self.concentration = beta_rate, concentration
         self.labels, self.gaussian, self.mixup = labels, gaussian, mixup

@@ -29,6 +29,8 @@ def divergence(logits: Tensor) -> Loss:
 class Trades(Vicinity):
     """`beta` is the paper's, 6; `eps` and `steps` are those of the dissertation; `step_size` is in units of eps."""
 
+    own_gradients = True
+
     def __init__(self, *, eps: float = 8 / 255, steps: int = 10, step_size: float = 0.25, beta: float = 6.0) -> None:
         super().__init__()
         check_attack(eps, steps, step_size)

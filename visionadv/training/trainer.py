@@ -1,7 +1,9 @@
 """One trainer for all methods: batches in an order of the seed's, steps, checkpoints that are gone on from.
 
 It uses Accelerate directly. transformers' Trainer reads examples one by one and does more in a step than a small CNN
-needs; README.md tells what that costs. The images lie in memory as bytes, and a batch is cut out of them at once.
+needs; README.md tells what that costs. The images lie in memory as bytes, and a batch is cut out of them at once. Where
+no loss is to be scaled, torch's own backward pass and optimizer are called, for Accelerate's look for packages on the
+disk in every step.
 """
 
 from __future__ import annotations
@@ -16,16 +18,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
+from accelerate import DistributedType
 from torch import Tensor
 
-from visionadv.configs import TrainClassifierConfig
+from visionadv.configs import BadInput, TrainClassifierConfig
 from visionadv.data import Images
 from visionadv.noise import example_seeds
 from visionadv.training.augmentation import mirrored, shifted
+from visionadv.training.processes import share_statistics
 from visionadv.training.vicinity import Batch, Vicinity
 
 SCORED_AT_ONCE = 512  # images
+BARE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 STATE = "state.json"  # written last: without it a checkpoint isn't whole
 
 
@@ -38,6 +44,9 @@ class Training:
         accelerator: it has device, precision and processes.
         data: what is learnt from.
         seed: of the order of the images and of all `noise`; dropout takes torch's global generator.
+
+    Raises:
+        BadInput: the method can't train this model, or not in this precision.
     """
 
     def __init__(
@@ -52,22 +61,32 @@ class Training:
     ) -> None:
         self.config, self.accelerator, self.seed, self.step = config, accelerator, seed, 0
         shape = (config.per_device_train_batch_size, *data.shape)
+        if accelerator.mixed_precision == "fp16" and vicinity.own_gradients:
+            raise BadInput("the method takes gradients of its own, which fp16 would scale; use bf16")
         vicinity.begin(model, count=len(data), classes=len(data.classes), shape=shape)
-        model.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
+        model.to(memory_format=getattr(model, "memory_format", torch.channels_last))
         self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config))
         self.vicinity = vicinity.to(accelerator.device)
-        accelerator.register_for_checkpointing(self.vicinity)
+        self._bare = accelerator.scaler is None and accelerator.distributed_type in BARE
         self.values = data.values.to(accelerator.device)
         self.labels, self.full = data.labels.to(accelerator.device), data.full
         self.seeds = example_seeds(seed, range(len(data))).to(accelerator.device)
+        self.common = example_seeds(seed, [len(data)]).to(accelerator.device)
         self.dtype = next(model.parameters()).dtype
         self._spent, self._since = (0.0, 0.0), _clocks()
 
     @property
     def cost(self) -> dict[str, float]:
-        """Seconds, and seconds of this process's CPU time, that the training took so far, up to each interruption."""
+        """Seconds, and seconds of this process's CPU time, that the training took so far, up to each interruption.
+
+        And those of ten epochs, each of them as many batches as hold all images, however often they are repeated: on a
+        CPU its own time, since others may be at work there, elsewhere that of the wall.
+        """
         told = (before + now - since for before, now, since in zip(self._spent, _clocks(), self._since, strict=True))
-        return dict(zip(("seconds", "cpu_seconds"), told, strict=True))
+        seconds = dict(zip(("seconds", "cpu_seconds"), told, strict=True))
+        epochs = self.step * self._batch / len(self.labels) / self.vicinity.repeats
+        own = seconds["cpu_seconds" if self.accelerator.device.type == "cpu" else "seconds"]
+        return seconds | {"ten_epochs": 10 * own / epochs if epochs else 0.0}
 
     @property
     def steps(self) -> int:
@@ -75,6 +94,11 @@ class Training:
         if self.config.max_steps > 0:
             return self.config.max_steps
         return math.ceil(self.config.num_train_epochs * len(self.labels) / self._batch) * self.vicinity.repeats
+
+    @property
+    def _method_file(self) -> str:
+        """Of a checkpoint: what the method knows in this process."""
+        return f"method-{self.accelerator.process_index}.safetensors"
 
     @property
     def _batch(self) -> int:
@@ -118,7 +142,7 @@ class Training:
         images = shifted(images, seeds, number, self.config.shift)
         if self.config.mirror:
             images = mirrored(images, seeds, number)
-        return Batch(images, self.labels[rows], rows, seeds, step, repeat)
+        return Batch(images, self.labels[rows], rows, seeds, step, self.common, repeat)
 
     def _step(self) -> dict[str, float]:
         batch, rate = self.batch(self.step), self.rate(self.step)
@@ -126,15 +150,23 @@ class Training:
             group["lr"] = rate
         with self.accelerator.autocast():
             loss = self.vicinity.loss(self.model, batch)
-        self.accelerator.backward(loss)
-        self.optimizer.step()
+        optimizer = self.optimizer
+        if self._bare:
+            loss.backward()
+            optimizer = optimizer.optimizer
+        else:
+            self.accelerator.backward(loss)
+        optimizer.step()
         self.vicinity.after(self.model, batch)
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         self.vicinity.zero_grad()
         self.step += 1
         if self.step % self.config.logging_steps and self.step < self.steps:
             return {}
-        return {"loss": float(loss.detach()), "learning_rate": rate}
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise BadInput(f"the loss is {value} after {self.step} steps; lower --learning_rate")
+        return {"loss": value, "learning_rate": rate}
 
     def rate(self, step: int) -> float:
         """The learning rate: it rises to its highest in `warmup_steps`, and then falls to 0 if it is to."""
@@ -150,10 +182,13 @@ class Training:
         if self.accelerator.is_main_process and part.exists():
             shutil.rmtree(part)
         self.accelerator.wait_for_everyone()
+        share_statistics(self.model)
         self.accelerator.save_state(str(part))
+        state = {name: one.detach().cpu().contiguous() for name, one in self.vicinity.state_dict().items()}
+        (part / self._method_file).write_bytes(safetensors.torch.save(state))
         self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:
-            (part / STATE).write_text(json.dumps({"step": self.step, **self.cost}))
+            (part / STATE).write_text(json.dumps({"step": self.step} | self.cost))
             shutil.rmtree(folder / name, ignore_errors=True)
             part.rename(folder / name)
             for old in folder.glob("checkpoint-*"):
@@ -166,6 +201,7 @@ class Training:
         found = sorted(folder.glob(f"checkpoint-*/{STATE}"), key=lambda path: int(path.parent.name.split("-")[1]))
         if found:
             self.accelerator.load_state(str(found[-1].parent))
+            self.vicinity.load_state_dict(safetensors.torch.load((found[-1].parent / self._method_file).read_bytes()))
             state = json.loads(found[-1].read_text())
             self.step, self._spent = state["step"], (state.get("seconds", 0.0), state.get("cpu_seconds", 0.0))
 

@@ -17,7 +17,8 @@ class Batch:
     """What a step is about.
 
     `images` (B, C, H, W) in [0, 1] and `labels` (B,) of the data set's `rows` (B,); `seeds` (B,) are those of `noise`,
-    and with `step`, the number of the step, they make all random numbers. `repeat` counts the steps on one batch.
+    and with `step`, the number of the step, they make all random numbers; `common` (1,) is one for all images of all
+    processes. `repeat` counts the steps on one batch.
     """
 
     images: Tensor
@@ -25,6 +26,7 @@ class Batch:
     rows: Tensor
     seeds: Tensor
     step: int
+    common: Tensor
     repeat: int = 0
 
 
@@ -36,6 +38,7 @@ class Vicinity(nn.Module):
     """
 
     repeats = 1  # steps in a row on the same batch
+    own_gradients = False  # whether it takes gradients of inputs or of its state, which a scaled loss would scale
     classes: int  # K
 
     def begin(self, model: Any, *, count: int, classes: int, shape: tuple[int, ...]) -> None:
