@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,16 @@ import build_tables
 from _tables import RUNS, Row, Table
 
 
-def reproduce(tables: Sequence[Table], description: str | None, left_out: str | None = None) -> int:
+def reproduce(
+    tables: Sequence[Table],
+    description: str | None,
+    left_out: str | None = None,
+    figures: Mapping[str, str] | None = None,
+) -> int:
     """Measures what the command line asks for of these tables; returns the exit code.
 
-    Tables whose names begin with `left_out` are measured only where they are asked for by name.
+    Tables whose names begin with `left_out` are measured only where they are asked for by name. `figures` are options
+    of draw_defenses.py, by the name of the picture.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=[t.name for t in tables], metavar="TABLE", help="default: all")
@@ -27,7 +33,11 @@ def reproduce(tables: Sequence[Table], description: str | None, left_out: str | 
     parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, which share the cores")
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
+    if figures:
+        parser.add_argument("--figures", action="store_true", help="only draw the figures of what is measured")
     arguments = parser.parse_args()
+    if figures and arguments.figures:
+        return draw_all(figures, Path(arguments.output_dir))
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
     runs = [
         Measurement(table, row, cell, options)
@@ -139,6 +149,22 @@ def measure(run: Measurement, root: Path, jobs: int) -> int:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     command = [sys.executable, script, *options, "--output_dir", str(root / run.name)]
     return subprocess.run(command, env=environment).returncode
+
+
+def draw_all(figures: Mapping[str, str], root: Path) -> int:
+    """Draws the figures whose runs are there, and names the others; returns the exit code."""
+    script = build_tables.ROOT / "scripts" / "draw_defenses.py"
+    folder = build_tables.ROOT / "visionadv" / "results" / "figures"
+    for name, options in figures.items():
+        words = [os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in shlex.split(options)]
+        folders = [Path(word.partition("=")[2]) for word in words if f"={root}/" in word]
+        if missing := [one for one in folders if not (one / "results.json").exists()]:
+            print(f"figure {name}: {missing[0]} isn't there yet", flush=True)
+            continue
+        command = [sys.executable, str(script), *words, "--name", name, "--output_dir", str(folder)]
+        if code := subprocess.run(command).returncode:
+            return code
+    return 0
 
 
 def keep(results: Path, kept: Path) -> None:

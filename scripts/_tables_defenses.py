@@ -128,6 +128,32 @@ STRENGTH_PAPER = {  # Table 6.5: PGD and AutoAttack within 0, 2/255, ... 8/255
 SENSITIVITY = {"alpha": (0.001, 0.01, 0.1, 0.3), "a": (0.1, 0.2, 0.5, 1.0)}  # Figure 5.9a
 
 
+def figures_of(setting: Setting) -> dict[str, str]:
+    """Options of draw_defenses.py for each figure, by its name in the dissertation; nets are those of seed 0."""
+
+    def nets(folder: str, *cells: str, **named: str) -> str:
+        found = {cell: cell for cell in cells} | named
+        told = (f"{name}={RUNS}/{setting.prefix}{folder}/{cell}-0" for name, cell in found.items())
+        return f"--nets {' '.join(told)}"
+
+    chapter_5 = ("natural", "adversarial", "trades", "sprout")
+    pairs = {f"{alpha:g},{a:g}": f"alpha={alpha:g},a={a:g}" for alpha in SENSITIVITY["alpha"] for a in SENSITIVITY["a"]}
+    around = f"--figure landscape {setting.data} --extent {setting.eps:.4g}"
+    return {
+        "4.2": f"{around} {nets('defenses', 'natural', 'adversarial', 'trades', 'cat')}",
+        "5.1": f"--figure radar {nets('chapter_5', *chapter_5)}",
+        "5.2": f"--figure curves {nets('chapter_5', *chapter_5)}",
+        "5.3": f"--figure curves --curve_judges carlini_wagner_l2 {nets('l2', *chapter_5)}",
+        "5.4": f"{around} {nets('defenses', *chapter_5)}",
+        "5.8": f"--figure labels {nets('defenses', 'sprout')}",
+        "5.9a": f"--figure sensitivity --curve_judges pgd {nets('sensitivity', **pairs)}",
+        "5.9b": f"--figure curves --curve_judges margin {nets('chapter_5', *chapter_5)}",
+        "6.1": f"--figure norms {nets('masked_nets', before='bn_adversarial', after='bn_to_natural')}",
+        "6.2": f"--figure maps {setting.data} {nets('masked_nets', before='bn_adversarial', after='bn_to_natural')}",
+        "cat": f"--figure distances {nets('defenses', 'cat')}",
+    }
+
+
 def tables_of(setting: Setting) -> tuple[Table, ...]:
     """All of a setting's tables."""
     return (
@@ -608,4 +634,5 @@ def judged(
     return Table("visionadv", f"{setting.prefix}{name}", on, tuple(rows), tuple(columns), paper, setting.page)
 
 
+FIGURES = figures_of(SMALL)
 TABLES = (*tables_of(SMALL), *mnist(), *tables_of(FULL), *wide())

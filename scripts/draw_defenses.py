@@ -12,8 +12,9 @@
     python scripts/draw_defenses.py --figure maps --dataset_name ylecun/mnist --nets before=runs/robust after=runs/bn
 
 Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py; for
-sensitivity of either, and the name is SPROUT's alpha and a. The picture is written to --output_dir (runs/draw_defenses)
-under the figure's name.
+sensitivity of either, and the name is SPROUT's alpha and a. radar has the speed of training, too, where the folders of
+the judged nets say what it took. The picture is written to --output_dir (runs/draw_defenses) under the figure's name,
+or another one. `reproduce_defenses.py --figures` draws all figures of the dissertation so.
 """
 
 import io
@@ -36,6 +37,7 @@ class FigureArguments:
     )
     nets: list[str] = field(default_factory=list, metadata={"help": "name=folder of each net"})
     output_dir: str | None = field(default=None, metadata={"help": "folder; default: runs/draw_defenses"})
+    name: str | None = field(default=None, metadata={"help": "of the picture; default: the figure's"})
     count: int = field(default=100, metadata={"help": "landscape: images of the split, whose mean loss is drawn"})
     extent: float = field(default=0.1, metadata={"help": "landscape: how far, in either direction"})
     points: int = field(default=21, metadata={"help": "landscape: of either axis"})
@@ -69,7 +71,11 @@ def main(arguments: FigureArguments, source: DataConfig) -> None:
         "norms": draw_norms,
         "maps": draw_maps,
     }[arguments.figure]
-    figure, buffer, path = draw(arguments, source, nets), io.BytesIO(), folder / f"{arguments.figure}.png"
+    figure, buffer, path = (
+        draw(arguments, source, nets),
+        io.BytesIO(),
+        folder / f"{arguments.name or arguments.figure}.png",
+    )
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
     print(f"the picture is {path}")
@@ -115,7 +121,12 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
     ]
     if len(shared) < 3:
         raise BadInput("these runs have fewer than three measures in common; judge them by the same judges")
-    return radar({name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()})
+    values = {name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()}
+    spent = {name: training_time(path) for name, path in nets.items()}
+    if all(spent.values()):
+        fastest = min(spent.values())
+        values = {name: one | {"speed of training": fastest / spent[name]} for name, one in values.items()}
+    return radar(values)
 
 
 def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
@@ -192,6 +203,14 @@ def results_of(path: str) -> dict[str, Any]:
     if "clean" not in found:
         raise BadInput(f"{path} is no run folder of evaluate_robustness.py with the judge clean; name one")
     return found
+
+
+def training_time(path: str) -> float:
+    """Seconds of ten epochs of a judged net's training; 0 if its folder isn't there or doesn't say."""
+    manifest = Path(path) / "manifest.json"
+    config = json.loads(manifest.read_text())["config"] if manifest.exists() else {}
+    made = Path(config.get("model_name_or_path") or "") / "results.json"
+    return json.loads(made.read_text()).get("ten_epochs", 0.0) if made.is_file() else 0.0
 
 
 def state_of(path: str, name: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from draw_defenses import training_time
 from PIL import Image
 
 
@@ -40,6 +41,7 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     pairs = [f"0.01,0.2={tmp_path / 'sprout-judged'}", f"0.1,0.2={tmp_path / 'cat-judged'}"]
     run("draw_defenses", "--figure", "sensitivity", "--curve_judges", "pgd", "--nets", *pairs, "--output_dir", "drawn")
     assert (tmp_path / "drawn" / "sensitivity.png").exists()
+    assert training_time(str(tmp_path / "cat-judged")) > 0 == training_time(str(tmp_path / "cat"))
     done = run_here("draw_defenses.py", "--figure", "labels", "--nets", f"cat={tmp_path / 'cat'}", env=environment)
     assert done.returncode == 2 and "has no beta of a method" in done.stderr.splitlines()[-1]
     results = json.loads((tmp_path / "cat-judged" / "results.json").read_text())

@@ -9,6 +9,7 @@ import build_tables
 import pytest
 from _reproduce import reproduce
 from _tables import Row, Table
+from _tables_defenses import FIGURES, TABLES
 
 TINY = "--max_samples 2 --steps 1 --refine_rounds 1 --candidates 4 --max_new_tokens 8 --num_beams 1"
 
@@ -98,6 +99,26 @@ def test_runs_at_the_same_time_wait_for_those_that_they_need(tables, tmp_path, m
     begun = [sum(1 if what == "begin" else -1 for what, _ in events[: k + 1]) for k in range(8)]
     assert max(begun) == 2 and {cell for _, cell in events} == {"a-0", "a-1", "b", "c"}
     assert "--mixed_precision bf16 scripts" in (tables / "package" / "README.md").read_text()
+
+
+def test_figures_of_what_is_there_are_drawn(tables, tmp_path, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(
+        _reproduce.subprocess, "run", lambda command: drawn.append(command) or SimpleNamespace(returncode=0)
+    )
+    monkeypatch.setattr("sys.argv", ["reproduce_defenses.py", "--figures", "--output_dir", str(tmp_path / "runs")])
+    (tmp_path / "runs" / "t" / "a-0").mkdir(parents=True)
+    (tmp_path / "runs" / "t" / "a-0" / "results.json").touch()
+    figures = {
+        "1": "--figure labels --nets x=runs/reproduce/t/a-0",
+        "2": "--figure labels --nets x=runs/reproduce/t/b-0",
+    }
+    assert reproduce(build_tables.TABLES, "", figures=figures) == 0
+    assert f"x={tmp_path}/runs/t/a-0" in drawn[0] and drawn[0][-4:-2] == ["--name", "1"] and len(drawn) == 1
+    assert capsys.readouterr().out == f"figure 2: {tmp_path}/runs/t/b-0 isn't there yet\n"
+    known = {f"{run}-0" for table in TABLES for row in table.rows for run in (f"{table.name}/{row.cell}",)}
+    named = {word.partition("=")[2] for options in FIGURES.values() for word in options.split() if "=runs/" in word}
+    assert named <= {f"runs/reproduce/{one}" for one in known}, "of rows that there are"
 
 
 def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
