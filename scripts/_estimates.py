@@ -21,8 +21,8 @@ def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
     return {"value": value, "low": float(low), "high": float(high), "n": n}
 
 
-def estimate_auc(labels: Sequence[int], scores: Sequence[float]) -> dict[str, Any]:
-    """The area under the ROC curve of scores for labels 0 and 1, and its 95 % interval (DeLong et al., 1988)."""
+def estimate_auc(labels: Any, scores: Any) -> dict[str, Any]:
+    """The area under the ROC curve of scores (N,) for labels (N,) of 0 and 1, and its 95 % interval (DeLong et al., 1988)."""
     import numpy as np
     from scipy import stats
 

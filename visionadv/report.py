@@ -66,8 +66,8 @@ def report(
     order = sorted(records, key=lambda one: (one["already"], not one["success"], one[norm], one["example_id"]))
     attacked = [record for record in records if not record["already"]]
     successes = sum(record["success"] for record in attacked)
-    named = [config.get(name) or "" for name in ("dataset_name", "model_name_or_path", "attack")]
-    printed = printed_medians(*named, norm, config.get("goal") or "untargeted")
+    dataset, model, attack = (config.get(name) or "" for name in ("dataset_name", "model_name_or_path", "attack"))
+    printed = printed_medians(dataset, model, attack, norm, config.get("goal") or "untargeted")
     reached, shown = _reached_svg(attacked, norm, printed)
     return render(
         "report.html.j2",

@@ -74,7 +74,7 @@ def attack_named(name: str, **options: Any) -> Any:
 
 def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
     """Raises BadInput for a word that isn't one of those there are, a number of nothing, and what is below 0."""
-    hints, defaults = get_type_hints(kind), {field.name: field.default for field in fields(kind)}
+    hints, defaults = get_type_hints(kind), dict[str, Any]({field.name: field.default for field in fields(kind)})
     for option, value in options.items():
         if get_origin(hints[option]) is Literal and value not in (words := get_args(hints[option])):
             raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
