@@ -22,7 +22,7 @@ def estimate(values: Sequence[bool] | Sequence[float]) -> dict[str, Any]:
 
 
 def estimate_auc(labels: Any, scores: Any) -> dict[str, Any]:
-    """The area under the ROC curve of scores (N,) for labels (N,) of 0 and 1; its 95 % interval is DeLong et al.'s (1988)."""
+    """The area under the ROC curve of scores (N,) for labels (N,) of 0 and 1, with DeLong et al.'s (1988) interval."""
     import numpy as np
     from scipy import stats
 
