@@ -63,6 +63,18 @@ LIMITS = {
     "both": ("items and numbers stay, at most twice", "--protect_deal --max_perplexity_ratio 2"),
     "marks": ("marks may be written", "--legal_only false"),
 }
+PRESETS = {
+    "paper": ("the paper's search and objective", "--search pad_greedy --objective paper"),
+    "search": ("the paper's search alone", "--search pad_greedy"),
+    "objective": ("the paper's objective alone", "--objective paper"),
+    "sampled": ("sampled target", "--target_decoding sample"),
+}
+PRESETS_OF = {  # the attacks that each is measured with
+    "paper": WHITE_BOX,
+    "search": ("reactive",),
+    "objective": ("reactive",),
+    "sampled": ("rl", *WHITE_BOX),
+}
 PLAYED = ("par", "ties", "advantage", "score", "partner_score", "agreement")
 ATTACKED = (*PLAYED, "changed_words", "perplexity_ratio", "minutes")
 
@@ -237,11 +249,8 @@ TABLES = (
             attack_row(target, attack, options, label, f"{target}.{attack}.{name}")
             for target in ("sv", "rl")
             for attack in ("rl", *WHITE_BOX)
-            for name, label, options in (
-                ("paper", "the paper's search and objective", "--search pad_greedy --objective paper"),
-                ("sampled", "sampled target", "--target_decoding sample"),
-            )
-            if (attack, name) != ("rl", "paper")
+            for name, (label, options) in PRESETS.items()
+            if attack in PRESETS_OF[name]
         ),
         ATTACKED,
     ),
