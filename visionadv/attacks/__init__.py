@@ -49,6 +49,7 @@ ATTACKS = {
 }
 
 MAY_BE_NONE = ("line_steps",)  # counts that may be 0, though that isn't their default
+MAY_BE_NEGATIVE = ("theta",)
 
 
 def kind_of(name: str) -> Any:
@@ -80,7 +81,8 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
             raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
         counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_NONE
         least = 1 if counts else 0
-        if isinstance(value, int | float) and not isinstance(value, bool) and not value >= least:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and option not in MAY_BE_NEGATIVE
+        if is_number and not value >= least:
             raise BadInput(f"{name}'s {option} must be at least {least}, not {value}")
 
 
