@@ -173,14 +173,14 @@ def within(attack: Any, norm: str, eps: float, *, surrogate: Any = None) -> Judg
 
 def all_within(attack: Any, norm: str, distances: Sequence[float], budget: int | None) -> Iterator[tuple[float, Judge]]:
     """For each distance (B,) whether an attack finds no error within it that looks once for the nearest one."""
-    last: list[Any] = [None, None]  # images, and how near their errors are
+    last: list[Any] = [None, None, None]  # a victim, images, and how near their errors are
 
     def nearest(victim: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
-        if last[0] is not images:
+        if last[0] is not victim or last[1] is not images:
             oracle = attack.oracle(victim, images, Goal(labels), norm=norm, budget=budget)
             carry_out(attack, oracle, seeds)
-            last[:] = images, oracle.distance
-        return last[1]
+            last[:] = victim, images, oracle.distance
+        return last[2]
 
     for eps in distances:
         yield eps, lambda *given, eps=eps: ~(nearest(*given) <= eps + SLACK)
