@@ -142,6 +142,7 @@ TABLES = (
                 "--weight_decay 0.05",
                 "82.5 %",
                 "train_classifier",
+                precision="bf16",
             ),
             Row(
                 "100 trees, MNIST",
