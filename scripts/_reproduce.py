@@ -93,8 +93,8 @@ class Measurement:
         return f"{self.table.name}/{self.cell}"
 
     @property
-    def names(self) -> set[str]:
-        """The folders of other runs that it takes nets from."""
+    def sources(self) -> set[str]:
+        """The names of runs whose nets it takes."""
         taken = (word.removeprefix(f"{RUNS}/") for word in self.command if word.startswith(f"{RUNS}/"))
         return {"/".join(word.split("/")[:2]) for word in taken}
 
@@ -118,7 +118,7 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                     continue
                 if any(other.same == run.same for other in going.values()):
                     continue
-                needed = [other for other in runs if other is not run and other.name in run.names]
+                needed = [other for other in runs if other is not run and other.name in run.sources]
                 if len(going) == arguments.jobs or any(one in waiting or one in going.values() for one in needed):
                     continue
                 if missing := [one for one in needed if not (root / one.name / "results.json").exists()]:
@@ -142,7 +142,7 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
 
 def measure(run: Measurement, root: Path, jobs: int) -> int:
     """Does a run in its folder under `root`; returns the exit code."""
-    name, *options = (os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in run.command)
+    name, *options = filled(run.command, root)
     script = str(build_tables.ROOT / "scripts" / f"{name}.py")
     environment = os.environ | ({"ACCELERATE_MIXED_PRECISION": run.row.precision} if run.row.precision else {})
     if jobs > 1 and "OMP_NUM_THREADS" not in environment:
@@ -151,12 +151,17 @@ def measure(run: Measurement, root: Path, jobs: int) -> int:
     return subprocess.run(command, env=environment).returncode
 
 
+def filled(words: Sequence[str], root: Path) -> list[str]:
+    """Words of a command as they are run: $TEXTADV_DATA in its place, and run folders under `root`."""
+    return [os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in words]
+
+
 def draw_all(figures: Mapping[str, str], root: Path) -> int:
     """Draws the figures whose runs are there, and names the others; returns the exit code."""
     script = build_tables.ROOT / "scripts" / "draw_defenses.py"
     folder = build_tables.ROOT / "visionadv" / "results" / "figures"
     for name, options in figures.items():
-        words = [os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in shlex.split(options)]
+        words = filled(shlex.split(options), root)
         folders = [Path(word.partition("=")[2]) for word in words if f"={root}/" in word]
         if missing := [one for one in folders if not (one / "results.json").exists()]:
             print(f"figure {name}: {missing[0]} isn't there yet", flush=True)

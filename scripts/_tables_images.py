@@ -1,7 +1,5 @@
 """The tables of visionadv/README.md; `reproduce_hard_label.py` measures them, from the training of the nets on."""
 
-from dataclasses import replace
-
 from _tables import RUNS, Row, Table
 
 DATA = {"mnist": "$TEXTADV_DATA/mnist", "cifar10": "$TEXTADV_DATA/cifar10", "higgs": "$TEXTADV_DATA/higgs"}
@@ -35,6 +33,7 @@ PAPER = {
         "sign_opt": "0.26, 0.16, 0.13",
     },
 }
+SCRIPT = "attack_images"
 TREES_PAPER = {"mnist": "0.6113, 0.5576, 0.5505", "higgs": "0.3458, 0.2179, 0.1704"}
 WHITE_BOX = ("carlini_wagner_l2", "ddn")
 DECISIONS = tuple(name for name in NAMES if name not in WHITE_BOX)
@@ -46,12 +45,22 @@ LINF = ("opt", "sign_opt", "hop_skip_jump")
 def attack_row(name: str, options: str = "", paper: str = "") -> Row:
     """An attack with its paper's hyperparameters."""
     words = [OPTIONS.get(name, f"--attack {name}"), options]
-    return Row(NAMES[name], name, " ".join(filter(None, words)), paper, "attack_images")
+    return Row(NAMES[name], name, " ".join(filter(None, words)), paper, SCRIPT)
 
 
 def marks(data: str) -> str:
     """A budget, and where the distance is told."""
     return f"--budget {MARKS[data][-1]} --report_queries {' '.join(map(str, MARKS[data]))}"
+
+
+def followed(data: str) -> str:
+    """A budget, and all that is told along it."""
+    return f"{marks(data)} --report_distance {WITHIN[data]} --unclipped true"
+
+
+def victim(data: str) -> str:
+    """The net, and the images that are attacked."""
+    return f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100"
 
 
 def columns(data: str, *kinds: str) -> tuple[str, ...]:
@@ -61,14 +70,13 @@ def columns(data: str, *kinds: str) -> tuple[str, ...]:
 
 def untargeted(data: str) -> Table:
     """Table 2.2 of Cheng's dissertation, and Figures 2.5 and 2.6."""
-    followed = f"{marks(data)} --report_distance {WITHIN[data]} --unclipped true"
     return Table(
         "visionadv",
         f"{data}_l2",
-        f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100 --norm l2",
+        f"{victim(data)} --norm l2",
         (
             *(attack_row(name, paper=PAPER[data].get(name, "")) for name in WHITE_BOX),
-            *(attack_row(name, followed, PAPER[data].get(name, "")) for name in DECISIONS),
+            *(attack_row(name, followed(data), PAPER[data].get(name, "")) for name in DECISIONS),
         ),
         ("median_distance", *columns(data, "median", "unclipped", "within")),
         paper="median L2 at these queries",
@@ -77,19 +85,16 @@ def untargeted(data: str) -> Table:
 
 def directions(data: str) -> Table:
     """Figure 2.5: how many directions a gradient is estimated from."""
-    followed = f"{marks(data)} --report_distance {WITHIN[data]} --unclipped true"
+    options = {number: "" if number == 200 else f" --attack_options directions={number}" for number in DIRECTIONS}
     rows = (
-        attack_row("sign_opt", f"{followed}{f' --attack_options directions={number}' if number != 200 else ''}")
-        for number in DIRECTIONS
+        Row(f"Sign-OPT, Q = {number}", f"sign_opt-{number}", f"--attack sign_opt {followed(data)}{more}", "", SCRIPT)
+        for number, more in options.items()
     )
     return Table(
         "visionadv",
         f"{data}_directions",
-        f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100 --norm l2",
-        tuple(
-            replace(row, label=f"Sign-OPT, Q = {number}", cell=f"sign_opt-{number}")
-            for row, number in zip(rows, DIRECTIONS, strict=True)
-        ),
+        f"{victim(data)} --norm l2",
+        tuple(rows),
         ("median_distance", *columns(data, "median")),
     )
 
@@ -100,7 +105,7 @@ def further(data: str, name: str, options: str, attacks: tuple[str, ...]) -> Tab
     return Table(
         "visionadv",
         f"{data}_{name}",
-        f"--model_name_or_path {RUNS}/victims/{data} --dataset_name {DATA[data]} --max_samples 100 {options}",
+        f"{victim(data)} {options}",
         tuple(attack_row(one, marks(data) + within) for one in attacks),
         ("median_distance", *columns(data, "median", *(["within"] if within else []))),
     )

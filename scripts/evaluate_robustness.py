@@ -95,7 +95,7 @@ def check(config: EvaluationConfig, victim: Any, data: Any, surrogate: Any) -> N
     if "transfer" in config.judges and surrogate is None:
         raise BadInput("the judge transfer needs --surrogate_name_or_path, whose images are shown to the victim")
     blind = {"clean", "decision", *CHANGES}
-    if surrogate and not surrogate.differentiable:
+    if "transfer" in config.judges and not surrogate.differentiable:
         raise BadInput("the judge transfer attacks the surrogate by its gradients, and this one has none; give a net")
     if not victim.differentiable and (needing := [one for one in config.judges if one not in blind]):
         raise BadInput(

@@ -163,7 +163,7 @@ def make_method(config: TrainClassifierConfig) -> Any:
 def fit(folder: Path, training: Any) -> tuple[dict[str, Any], dict[str, float]]:
     """What comes of a `Training`, from the last checkpoint in `folder` on: "" is the model, and others have names.
 
-    And what it cost: seconds, and seconds of CPU time, and seconds of an epoch, as the method counts them.
+    And what it cost: seconds, and seconds of CPU time, and those of ten epochs: see `Training.cost`.
     """
     from tqdm import tqdm
 

@@ -116,7 +116,7 @@ def test_figures_of_what_is_there_are_drawn(tables, tmp_path, monkeypatch, capsy
     assert reproduce(build_tables.TABLES, "", figures=figures) == 0
     assert f"x={tmp_path}/runs/t/a-0" in drawn[0] and drawn[0][-4:-2] == ["--name", "1"] and len(drawn) == 1
     assert capsys.readouterr().out == f"figure 2: {tmp_path}/runs/t/b-0 isn't there yet\n"
-    known = {f"{run}-0" for table in TABLES for row in table.rows for run in (f"{table.name}/{row.cell}",)}
+    known = {f"{table.name}/{row.cell}-0" for table in TABLES for row in table.rows}
     named = {word.partition("=")[2] for options in FIGURES.values() for word in options.split() if "=runs/" in word}
     assert named <= {f"runs/reproduce/{one}" for one in known}, "of rows that there are"
 

@@ -48,8 +48,8 @@ ATTACKS = {
     "frugal_sign_opt": "FrugalSignOpt",
 }
 
-MAY_BE_NONE = ("line_steps",)  # counts that may be 0, though that isn't their default
-MAY_BE_NEGATIVE = ("theta",)
+MAY_BE_ZERO = ("line_steps",)  # counts that may be 0, though their default isn't
+MAY_BE_NEGATIVE = ("theta",)  # JSMA's, where values fall
 
 
 def kind_of(name: str) -> Any:
@@ -74,12 +74,12 @@ def attack_named(name: str, **options: Any) -> Any:
 
 
 def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
-    """Raises BadInput for a word that isn't one of those there are, a number of nothing, and what is below 0."""
+    """Raises BadInput for a word that isn't one of those there are, a count below 1, and any number below 0."""
     hints, defaults = get_type_hints(kind), dict[str, Any]({field.name: field.default for field in fields(kind)})
     for option, value in options.items():
         if get_origin(hints[option]) is Literal and value not in (words := get_args(hints[option])):
             raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
-        counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_NONE
+        counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_ZERO
         least = 1 if counts else 0
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and option not in MAY_BE_NEGATIVE
         if is_number and not value >= least:

@@ -66,5 +66,5 @@ def step(values: Tensor, slopes: Tensor, norm: str) -> Tensor:
         way = way / torch.linalg.vector_norm(way, dim=1, keepdim=True).clamp(min=tiny)
     else:
         way = way.sign()
-    step = (length[:, None] * way).where(way != 0, 0.0)  # a gradient of 0 leads nowhere
-    return step.reshape(len(values), *slopes.shape[2:])
+    delta = (length[:, None] * way).where(way != 0, 0.0)  # a gradient of 0 leads nowhere
+    return delta.reshape(len(values), *slopes.shape[2:])
