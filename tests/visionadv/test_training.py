@@ -127,9 +127,9 @@ import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from trainings import data_of, normalised, weights
+from trainings import data_of, normalised
 from visionadv.configs import TrainClassifierConfig
 from visionadv.training import method_named
 from visionadv.training.trainer import Training
@@ -138,7 +138,6 @@ from visionadv.training.trainer import Training
 def training(name):
     torch.manual_seed(0)
     config = TrainClassifierConfig(per_device_train_batch_size=4, max_steps=20, logging_steps=1, save_steps=5)
-    from accelerate import DistributedDataParallelKwargs
     apart = DistributedDataParallelKwargs(broadcast_buffers=False)
     accelerator = Accelerator(kwargs_handlers=[apart])
     data, method = data_of(), method_named(name, eps=0.1)
