@@ -7,7 +7,8 @@ Six parts, all or those that --parts names. `step`: a run of PGD over the victim
 `white_box`: PGD, Carlini and Wagner, DeepFool and DDN with the same numbers of steps as Foolbox's, torchattacks' and
 ART's. `autoattack`: the robust accuracy that torchattacks' AutoAttack leaves, and ours. `batch`: images per second of a
 decision attack on all at once, over one after the other. `decisions`: the median distance after so many queries of
-HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's; every image that the victim sees is counted, of peers too.
+HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's, which attack one image after the other, and their time over
+ours for all at once; every image that the victim sees is counted, of peers too.
 `frugal`: our own decision attack beside HopSkipJump and Sign-OPT, image by image and for each of --seeds; each of the
 three is tuned by as many tries before, on other images.
 
@@ -243,7 +244,7 @@ def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, label
 
 
 def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """The median L2 distance at each mark, of our attacks and of the peers'."""
+    """The median L2 distance at each mark, of our attacks and of the peers', and how long they take."""
     import numpy as np
     import torch
 
@@ -252,22 +253,26 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
     images, labels = images[: arguments.decision_samples], labels[: arguments.decision_samples]
     marks, found = tuple(sorted(arguments.marks)), {}
     for name, peer in (("hop_skip_jump", "foolbox"), ("sign_opt", "art")):
+        begin = time.perf_counter()
         oracle = ours(name, victim, images, labels, arguments, norm="l2", budget=marks[-1])
+        seconds = {"ours": time.perf_counter() - begin}
         reached = {"ours": reached_at(oracle, marks)}
         if peer in installed():
             torch.manual_seed(arguments.seed)
             np.random.seed(arguments.seed)  # noqa: NPY002  ART draws from it
-            rows = []
+            begin, rows = time.perf_counter(), []
             for row in range(len(images)):
                 watched = Nearest(victim, images[row : row + 1], int(labels[row]), "l2", marks)
                 peer_decisions(name, watched, tuple(images.shape[1:]))
                 rows.append(watched.finish())
+            seconds[peer] = time.perf_counter() - begin
             reached[peer] = [list(column) for column in zip(*rows, strict=True)]
         for who, columns in reached.items():
             judged = {mark: median(column) for mark, column in zip(marks, columns, strict=True)}
             found |= {f"decisions.{name}.{who}@{mark}": value for mark, value in judged.items()}
+            found[f"decisions.{name}.{who}.times_ours"] = seconds[who] / seconds["ours"]
             told = ", ".join(f"{show(value)} at {mark}" for mark, value in judged.items())
-            print(f"decisions: {name} {PEERS.get(who, who)}: {told}")
+            print(f"decisions: {name} {PEERS.get(who, who)}: {told}; {seconds[who] / seconds['ours']:.3g} of our time")
     return found
 
 
