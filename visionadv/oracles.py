@@ -65,6 +65,7 @@ class DecisionOracle:
         self.distance = torch.full((len(images),), torch.inf, dtype=images.dtype, device=images.device)
         self.decisions = torch.full_like(self.queries, -1)
         self.closed = torch.zeros_like(self.queries, dtype=torch.bool)
+        self.already = torch.zeros_like(self.closed)  # where the unchanged image is a success
         self.clean_classes = torch.full_like(self.queries, -1)  # of the unchanged images, the first that are shown
         self.curve: list[tuple[Tensor, Tensor, Tensor]] = []
         self.unclipped_curve: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -73,7 +74,8 @@ class DecisionOracle:
     def begin(self) -> None:
         """Shows the unchanged images, a query each; where the goal is reached already, that is all."""
         everyone = torch.arange(len(self.images), device=self.images.device)
-        self.close(everyone[self.reached(self.images, everyone)])
+        self.already = self.reached(self.images, everyone)
+        self.close(everyone[self.already])
 
     @property
     def limit(self) -> float:
@@ -86,11 +88,6 @@ class DecisionOracle:
     def found(self) -> Tensor:
         """(B,) where there is a success."""
         return self.distance.isfinite()
-
-    @property
-    def already(self) -> Tensor:
-        """(B,) where the unchanged image is a success."""
-        return self.distance == 0
 
     @property
     def open(self) -> Tensor:

@@ -88,6 +88,8 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
     victim, data = load_victim(str(tmp_path / "trees" / "model.txt")), load_images()
     images = data.images(range(len(data)))
     assert float((victim.decide(images) == data.labels).double().mean()) == pytest.approx(accuracy["value"])
+    less = (1 / 32 - 1e-6) * (2 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 1)
+    assert victim.decide(images + less).equal(victim.decide(images)), "digits are sixteenths, thresholds lie between"
     options = ["--model_name_or_path", str(tmp_path / "trees" / "model.txt"), "--max_samples", "8", "--budget", "400"]
     done = run_here("attack_images.py", *options, "--attack", "opt", "--output_dir", "run")
     assert done.returncode == 0, done.stderr

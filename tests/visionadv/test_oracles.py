@@ -67,6 +67,16 @@ def test_the_nearest_success_is_kept_with_its_query():
     assert oracle.found.tolist() == [row in best for row in range(4)]
 
 
+def test_a_success_too_near_to_measure_is_no_error_of_before():
+    victim = CallableVictim(lambda images: (images[:, 0, 0, 0] > 0).long(), classes=2)
+    images = torch.zeros(2, 1, 1, 2)
+    oracle = DecisionOracle(victim, images, Goal(torch.tensor([0, 1])))
+    oracle.begin()
+    assert oracle.reached(torch.full_like(images, 1e-30), torch.arange(2)).tolist() == [True, False]
+    assert oracle.distance.tolist() == [0, 0] and oracle.already.tolist() == [False, True]
+    assert oracle.queries.tolist() == [2, 1]
+
+
 def test_distances_before_clipping_are_followed_beside():
     oracle = oracle_of(eps=None, unclipped=True)
     oracle.begin()
