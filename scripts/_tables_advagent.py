@@ -23,7 +23,7 @@ ATTACKS = {
 }
 WHITE_BOX = ("reactive", "preemptive", "delayed")
 # Where nothing is found, all is tried, at every turn: half a minute of a core for a dialogue with the hardened agent.
-SLOW = {f"hardened.{attack}": "--max_samples 64 --per_device_batch_size 8" for attack in ("preemptive", "delayed")}
+SLOW = {"hardened.delayed": "--max_samples 64 --per_device_batch_size 8"}
 IMPOSSIBLE = ("hardened.transfer", "hardened.transferred")  # no sentence has won anywhere
 PAPER = {  # Tables 3.10 and 3.14: positive advantage rate, points, advantage
     "sv.none": "75.79 %, 7.23 to 4.55 (2.68)",
