@@ -176,16 +176,12 @@ def seconds(value: float) -> str:
     return f"{value:.0f}"
 
 
-def sign(kind: str) -> Callable[[Any], str]:
-    """What writes a sign of masked gradients: bold where it fires."""
+def sign(measure: dict | None) -> str:
+    """A sign of masked gradients: bold where it fires."""
+    from visionadv.masking import THRESHOLD
 
-    def write_cell(measure: dict | None) -> str:
-        from visionadv.masking import THRESHOLDS
-
-        fires = measure is not None and (measure["low"] or 0.0) > THRESHOLDS[kind]
-        return f"**{percent(measure)}**" if fires else percent(measure)
-
-    return write_cell
+    fires = measure is not None and (measure["low"] or 0.0) > THRESHOLD
+    return f"**{percent(measure)}**" if fires else percent(measure)
 
 
 MEASURE = {"minutes": "seconds", "cpu_minutes": "cpu_seconds"}  # columns of another name than their measure's
@@ -253,10 +249,10 @@ COLUMNS = {
     "brightness": ("brightness", percent),
     "contrast": ("contrast", percent),
     "grayscale": ("gray", percent),
-    "masked_losses": ("losses", sign("losses")),
-    "masked_scores": ("scores", sign("scores")),
-    "masked_restarts": ("restarts", sign("restarts")),
-    "masked_gradients": ("no gradient", sign("gradients")),
+    "masked_losses": ("losses", sign),
+    "masked_scores": ("scores", sign),
+    "masked_restarts": ("restarts", sign),
+    "masked_gradients": ("no gradient", sign),
 }
 BY_QUERIES = ("median", "unclipped", "within")  # columns that are told at numbers of queries
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.ticker import PercentFormatter
 
 from visionadv.evaluation import NAMES, called_measure, judge_of
-from visionadv.masking import Sign, signs, verdict
+from visionadv.masking import THRESHOLD, Sign, signs, verdict
 from visionadv.page import ACCENT, MUTED, OTHER, called, chart, figure_text, render
 
 DRAWN = {"pgd": ACCENT, "autoattack": OTHER, "square": MUTED}  # of the curve, and their colours
@@ -57,7 +57,7 @@ def _verdict(found: Sequence[Sign], eps: float) -> dict[str, Any]:
         {
             "words": sign.words,
             "interval": f"{sign.low:.1%} to {sign.high:.1%}",
-            "threshold": f"{sign.threshold:.0%}",
+            "threshold": f"{THRESHOLD:.0%}",
             "fires": sign.fires,
         }
         for sign in found
