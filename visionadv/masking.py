@@ -62,12 +62,14 @@ def signs(records: Sequence[dict[str, Any]], eps: float) -> list[Sign]:
     Raises:
         ValueError: the records lack a judge of `JUDGED_BY`.
     """
-    enough = len(records) >= IMAGES
-    return [sign(name, found, judged=enough and len(found) >= LEFT) for name, found in shares(records, eps).items()]
+    return [sign(name, found) for name, found in shares(records, eps).items()]
 
 
 def shares(records: Sequence[dict[str, Any]], eps: float) -> dict[str, list[bool]]:
-    """Where each sign is, of the images that it is a share of. Raises ValueError as `signs`."""
+    """Where each sign is, of the images that it is a share of; nothing, where they are too few to judge by.
+
+    Raises ValueError as `signs`.
+    """
     right = {name: told(records, name, eps) for name in JUDGED_BY}
     pairs = {
         "losses": (right["pgd"], right["margin"]),
@@ -75,7 +77,8 @@ def shares(records: Sequence[dict[str, Any]], eps: float) -> dict[str, list[bool
         "restarts": (right["pgd_long"], right["pgd_restarts"]),
         "gradients": ([True] * len(records), right["gradients"]),
     }
-    return {name: [not after for before, after in zip(*pair, strict=True) if before] for name, pair in pairs.items()}
+    found = {name: [not after for before, after in zip(*pair, strict=True) if before] for name, pair in pairs.items()}
+    return {name: one if len(records) >= IMAGES and len(one) >= LEFT else [] for name, one in found.items()}
 
 
 def told(records: Sequence[dict[str, Any]], name: str, eps: float) -> list[bool]:
@@ -86,12 +89,12 @@ def told(records: Sequence[dict[str, Any]], name: str, eps: float) -> list[bool]
     return [record["right"][record["judges"].index(full)] for record in records]
 
 
-def sign(name: str, found: Sequence[bool], *, judged: bool = True) -> Sign:
+def sign(name: str, found: Sequence[bool]) -> Sign:
     """A share with Wilson's interval; of nothing nothing is known."""
     if not found:
         return Sign(name, 0.0, 0.0, 1.0, judged=False)
     low, high = stats.binomtest(sum(found), len(found)).proportion_ci(method="wilson")
-    return Sign(name, sum(found) / len(found), float(low), float(high), judged)
+    return Sign(name, sum(found) / len(found), float(low), float(high))
 
 
 def verdict(found: Sequence[Sign]) -> str:

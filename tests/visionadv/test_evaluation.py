@@ -150,6 +150,7 @@ def test_a_sign_needs_more_than_chance():
     assert [one.name for one in signs(crossed, 0.1) if one.fires] == ["scores"]
     for told in (said_by(n=50, margin=0.1), said_by(pgd=0.05, margin=0.0)):
         assert verdict(signs(told, 0.1)).startswith("Masked gradients can't be judged")
+        assert evaluation_measures(told)["masked_losses@0.1"] == [], "no table shows what the verdict doesn't judge"
     with pytest.raises(ValueError, match=r"nobody asked square@0\.1"):
         signs(
             records(
