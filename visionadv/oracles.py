@@ -108,7 +108,7 @@ class DecisionOracle:
         images, numbers, shown = self._admit(images, rows)
         answer = torch.zeros_like(shown)
         if shown.any():
-            some = slice(None) if shown.all() else shown  # a slice copies nothing
+            some = which(shown)
             decisions = torch.cat([self.victim.decide(part) for part in images[some].split(self.victim.at_once)])
             answer[some] = self.goal.reached(decisions, rows[some])
             self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
@@ -129,8 +129,8 @@ class DecisionOracle:
         self.queries += torch.bincount(rows[shown], minlength=len(self.queries))
         return images.detach().clamp(0, 1), numbers, shown
 
-    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
-        """Notes the nearest successes among images that were shown."""
+    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> Tensor:
+        """Notes the nearest successes among images that were shown; returns the distance of each."""
         first = numbers == 1
         self.clean_classes[rows[first]] = decisions[first]
         distance = size(images - self.images[rows], self.norm)
@@ -138,12 +138,12 @@ class DecisionOracle:
         if self.eps is not None:
             good &= distance <= self.eps + SLACK
         places = good.nonzero()[:, 0]
-        if len(places) == 0:
-            return
-        places = self._largest(-distance, rows, places)
-        at = rows[places]
-        self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
-        self.curve.append((at, numbers[places], distance[places]))
+        if len(places):
+            places = self._largest(-distance, rows, places)
+            at = rows[places]
+            self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
+            self.curve.append((at, numbers[places], distance[places]))
+        return distance
 
     def _follow(self, images: Tensor, rows: Tensor, numbers: Tensor) -> None:
         """Notes the least distances of successes that aren't clipped yet."""
@@ -196,12 +196,14 @@ class ScoreOracle(DecisionOracle):
         images, numbers, shown = self._admit(images, rows)
         if not shown.any():
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
-        told = torch.cat([self.victim.logits(part) for part in images[shown].split(self.victim.at_once)])
-        check_logits(told, int(shown.sum()), self.victim.classes)
+        some = which(shown)
+        images, rows = images[some], rows[some]
+        told = torch.cat([self.victim.logits(part) for part in images.split(self.victim.at_once)])
+        check_logits(told, len(images), self.victim.classes)
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
-        self._note(images[shown], rows[shown], numbers[shown], told)
-        return told.new_zeros(len(rows), told.shape[1]).index_copy_(0, shown.nonzero()[:, 0], told)
+        self._note(images, rows, numbers[some], told)
+        return spread(told, shown)
 
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
@@ -209,11 +211,14 @@ class ScoreOracle(DecisionOracle):
         reached = self.goal.reached(decisions, rows)
         if self.confidence > 0:
             reached &= margin >= self.confidence
-        self._keep(images, rows, numbers, reached, decisions)
+        distance = self._keep(images, rows, numbers, reached, decisions)
         nearer = ~self.found[rows] & (margin > self.margin[rows])
         if self.eps is not None:
-            nearer &= size(images - self.images[rows], self.norm) <= self.eps + SLACK
-        places = self._largest(margin, rows, nearer.nonzero()[:, 0])
+            nearer &= distance <= self.eps + SLACK
+        places = nearer.nonzero()[:, 0]
+        if len(places) == 0:
+            return
+        places = self._largest(margin, rows, places)
         at = rows[places]
         self.best[at], self.margin[at], self.decisions[at] = images[places], margin[places], decisions[places]
 
@@ -236,19 +241,27 @@ class GradientOracle(ScoreOracle):
         Zeros for what isn't shown.
         """
         images, numbers, shown = self._admit(images, rows)
-        values, slopes = images.new_zeros(len(rows)), torch.zeros_like(images)
-        logits = images.new_zeros(len(rows), self.clean.shape[1])
-        for places in shown.nonzero()[:, 0].split(self.victim.at_once):
-            with torch.enable_grad():
-                some = images[places].requires_grad_()
-                told = self.victim.logits(some)
-                check_logits(told, len(some), self.victim.classes)
-                value = loss(told, self.goal, rows[places])
-                (slopes[places],) = torch.autograd.grad(value.sum(), some)
-            values[places], logits[places] = value.detach().to(values.dtype), told.detach().to(logits.dtype)
-            self.gradients += torch.bincount(rows[places], minlength=len(self.gradients))
-            self._note(some.detach(), rows[places], numbers[places], told.detach())
-        return values, slopes, logits
+        if not shown.any():
+            logits = images.new_zeros(len(rows), self.clean.shape[1])
+            return images.new_zeros(len(rows)), torch.zeros_like(images), logits
+        some = which(shown)
+        images, rows = images[some], rows[some]
+        parts = zip(images.split(self.victim.at_once), rows.split(self.victim.at_once), strict=True)
+        answers = zip(*(self._slope(part, its, loss) for part, its in parts), strict=True)
+        values, slopes, logits = (torch.cat(answer).to(images.dtype) for answer in answers)
+        self.gradients += torch.bincount(rows, minlength=len(self.gradients))
+        self._note(images, rows, numbers[some], logits)
+        return spread(values, shown), spread(slopes, shown), spread(logits, shown)
+
+    def _slope(self, images: Tensor, rows: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+        """As `gradient`, of so many images that the victim is asked at once."""
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            logits = self.victim.logits(images)
+            check_logits(logits, len(images), self.victim.classes)
+            values = loss(logits, self.goal, rows)
+            (slopes,) = torch.autograd.grad(values.sum(), images)
+        return values.detach(), slopes, logits.detach()
 
     def jacobian(self, images: Tensor, rows: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K), and the gradients (N, C, ...) of those of C classes, a row of classes (N, C) for each image.
@@ -272,6 +285,18 @@ class GradientOracle(ScoreOracle):
             self.gradients += classes.shape[1] * torch.bincount(rows[places], minlength=len(self.gradients))
             self._note(some.detach(), rows[places], numbers[places], told.detach())
         return logits, slopes
+
+
+def which(shown: Tensor) -> Tensor | slice:
+    """An index of what is shown (N,); where that is all, a slice, which copies nothing."""
+    return slice(None) if shown.all() else shown
+
+
+def spread(told: Tensor, shown: Tensor) -> Tensor:
+    """What is told of n that were shown (n, ...), among all (N, ...); zeros for the others."""
+    if len(told) == len(shown):
+        return told
+    return told.new_zeros(len(shown), *told.shape[1:]).index_copy_(0, shown.nonzero()[:, 0], told)
 
 
 def likeliest(logits: Tensor, count: int) -> Tensor:
