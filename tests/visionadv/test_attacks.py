@@ -1,5 +1,7 @@
 """One table of promises for every attack, and the optimum where it is known."""
 
+import math
+
 import pytest
 import torch
 from victims_of_tests import SHAPE, boundaries, images_near_the_middle, linear
@@ -12,6 +14,7 @@ from visionadv.goals import Goal
 from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle
 from visionadv.pool import Pool
+from visionadv.victims import ModuleVictim
 
 QUICK = {
     "apgd": {"steps": 50},
@@ -233,3 +236,16 @@ def test_unknown_attacks_and_options_are_refused():
     with pytest.raises(BadInput, match=r"ddn's gamma must be at least 0, not -0\.1"):
         attack_named("ddn", gamma=-0.1)
     assert attack_named("apgd", targets=0).targets == 0 and attack_named("square", share=0.5).share == 0.5
+
+
+@pytest.mark.parametrize(("norm", "exact"), [("l2", 0.8 / math.sqrt(8)), ("linf", 0.8 / 8)])
+def test_deepfool_crosses_the_boundary_though_clipping_takes_half_of_each_step(norm, exact):
+    """Half of the pixels are black, and should be blacker: what is left to the boundary halves with every step."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)).double()
+    weight = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat_interleave(8)
+    with torch.no_grad():
+        model[1].weight.copy_(torch.stack([0 * weight, weight]))
+        model[1].bias.copy_(torch.tensor([4.8, 0.0]))
+    image = torch.tensor([0.5, 0.0], dtype=torch.float64).repeat_interleave(8).view(1, *SHAPE)
+    oracle = run("deepfool", norm, ModuleVictim(model, classes=2), image, steps=20)
+    assert exact <= oracle.distance.item() <= 1.025 * exact + 1e-3

@@ -2,7 +2,8 @@
 
 Each step goes to the nearest boundary as if the victim were linear there, until the class changes.
 
-Deviations: after each step the image is clipped.
+Deviations: after each step the image is clipped. Each step shows the image with the overshoot, and is 1e-4 longer than
+in Algorithm 2, both as in the authors' code: where clipping takes a part of every step, it would never cross.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 from visionadv.oracles import GradientOracle
+
+BEYOND = 1e-4  # that a step goes further than to the boundary
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,10 @@ class DeepFool:
 
 
 def step(values: Tensor, slopes: Tensor, norm: str) -> Tensor:
-    """(n, ...) the smallest step to a boundary of the first class, by logits (n, C) and their gradients (n, C, ...).
+    """(n, ...) the smallest step beyond a boundary of the first class, by logits (n, C), their gradients (n, C, ...).
 
-    Of L2 it is |f| w / ||w||_2^2, of Linf |f| sign(w) / ||w||_1: f and w are the differences to the first class, of the
-    class for which the step is the smallest.
+    To the boundary it is |f| w / ||w||_2^2 in L2, |f| sign(w) / ||w||_1 in Linf: f and w are the differences to the
+    first class, of the class for which the step is the smallest.
     """
     gaps = (values[:, :1] - values[:, 1:]).abs()  # (n, C - 1)
     ways = (slopes[:, 1:] - slopes[:, :1]).flatten(2)  # (n, C - 1, D)
@@ -66,5 +69,5 @@ def step(values: Tensor, slopes: Tensor, norm: str) -> Tensor:
         way = way / torch.linalg.vector_norm(way, dim=1, keepdim=True).clamp(min=tiny)
     else:
         way = way.sign()
-    delta = (length[:, None] * way).where(way != 0, 0.0)  # a gradient of 0 leads nowhere
+    delta = ((length[:, None] + BEYOND) * way).where(way != 0, 0.0)  # a gradient of 0 leads nowhere
     return delta.reshape(len(values), *slopes.shape[2:])
