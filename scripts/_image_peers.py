@@ -23,6 +23,8 @@ class Setting:
     binary_steps: int = 6  # of Carlini and Wagner, L2
     adam_steps: int = 200  # of each of them
     constant: float = 0.01  # c of the first of them
+    fixed_steps: int = 1200  # of Carlini and Wagner, L2, with a c that isn't searched for
+    fixed: float = 1.0  # this c
     deepfool_steps: int = 50
     ddn_steps: int = 300
     batch_size: int = 100
@@ -87,8 +89,8 @@ def _torchattacks(attack: str, victim: Any, shape: tuple[int, ...], setting: Set
     model = Logits.of(victim)
     kinds = {
         "pgd": lambda: torchattacks.PGD(model, eps=setting.eps, alpha=setting.eps / 30, steps=setting.steps),
-        # It knows no search for c; it gets as many steps.
-        "carlini_wagner_l2": lambda: torchattacks.CW(model, c=1, steps=setting.binary_steps * setting.adam_steps),
+        # It knows no search for c.
+        "carlini_wagner_l2_fixed": lambda: torchattacks.CW(model, c=setting.fixed, steps=setting.fixed_steps),
         "deepfool": lambda: torchattacks.DeepFool(model, steps=setting.deepfool_steps),
         "autoattack": lambda: torchattacks.AutoAttack(model, eps=setting.eps, n_classes=victim.classes),
     }

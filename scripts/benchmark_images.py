@@ -5,10 +5,11 @@
 
 Six parts, all or those that --parts names. `step`: a run of PGD over the victim's own passes, forward and backward.
 `white_box`: PGD, Carlini and Wagner, DeepFool and DDN with the same numbers of steps as Foolbox's, torchattacks' and
-ART's. `autoattack`: the robust accuracy that torchattacks' AutoAttack leaves, and ours. `batch`: images per second of a
-decision attack on all at once, over one after the other. `decisions`: the median distance after so many queries of
-HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's, which attack one image after the other, and their time over
-ours for all at once; every image that the victim sees is counted, of peers too.
+ART's; Carlini and Wagner also with a fixed c, which is all that torchattacks' knows. `autoattack`: the robust accuracy
+that torchattacks' AutoAttack leaves, and ours. `batch`: images per second of a decision attack on all at once, over one
+after the other, and what the victim itself gains so. `decisions`: the median distance after so many queries of
+HopSkipJump beside Foolbox's, and of Sign-OPT beside ART's, which attack one image after the other; ours over theirs,
+image by image; and their time over ours for all at once. Every image that the victim sees is counted, of peers too.
 `frugal`: our own decision attack beside HopSkipJump and Sign-OPT, image by image and for each of --seeds; each of the
 three is tuned by as many tries before, on other images.
 
@@ -29,6 +30,7 @@ from _run import RunError, launch, writable_folder, write_json
 from visionadv.configs import BadInput, DataConfig, VictimConfig
 
 PARTS = ("step", "white_box", "autoattack", "batch", "decisions", "frugal")
+WHITE_BOX = ("pgd", "deepfool", "ddn", "carlini_wagner_l2", "carlini_wagner_l2_fixed")
 TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frugal`
     "frugal_sign_opt": [{}, {"directions": 20}, {"directions": 45}, {"alpha": 0.25}, {"focus": 0.25}, {"memory": 0.25}],
     "hop_skip_jump": [{}, {"vectors": 25}, {"vectors": 50}, {"vectors": 200}, {"gamma": 0.1}, {"gamma": 10.0}],
@@ -41,6 +43,9 @@ class BenchmarkArguments:
     """What is measured."""
 
     parts: list[str] = field(default_factory=lambda: [*PARTS], metadata={"help": f"of {', '.join(PARTS)}"})
+    attacks: list[str] = field(
+        default_factory=lambda: [*WHITE_BOX], metadata={"help": f"of the part white_box: of {', '.join(WHITE_BOX)}"}
+    )
     max_samples: int = field(default=100, metadata={"help": "images"})
     eps: float = field(default=0.1, metadata={"help": "of PGD and AutoAttack, Linf"})
     rounds: int = field(default=3, metadata={"help": "times that each time is taken"})
@@ -57,6 +62,8 @@ class BenchmarkArguments:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.parts) - set(PARTS)):
             raise RunError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
+        if unknown := sorted(set(self.attacks) - set(WHITE_BOX)):
+            raise RunError(f"white_box has no attack {unknown[0]}; it has {', '.join(WHITE_BOX)}")
         samples = self.max_samples, self.decision_samples, self.loop_samples, self.tuning_samples
         if min(*samples, self.rounds, *self.marks) < 1:
             raise RunError("numbers of samples, --rounds and --marks must be at least 1")
@@ -151,53 +158,59 @@ def measure_step(arguments: BenchmarkArguments, victim: Any, images: Any, labels
 
 def measure_white_box(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
     """Strength and time of each attack and of each peer's."""
+    from _estimates import estimate
+
+    from visionadv.summary import median
+
     setting = Setting(arguments.eps)
     options = {
         "pgd": {"eps": setting.eps, "steps": setting.steps},
+        "deepfool": {"steps": setting.deepfool_steps},
+        "ddn": {"steps": setting.ddn_steps},
         "carlini_wagner_l2": {
             "binary_steps": setting.binary_steps,
             "steps": setting.adam_steps,
             "constant": setting.constant,
         },
-        "deepfool": {"steps": setting.deepfool_steps},
-        "ddn": {"steps": setting.ddn_steps},
+        "carlini_wagner_l2_fixed": {"binary_steps": 1, "steps": setting.fixed_steps, "constant": setting.fixed},
     }
     found = {}
-    for name, given in options.items():
+    for name in arguments.attacks:
+        own = name.removesuffix("_fixed")
         calls: dict[str, Callable[[], Any]] = {
-            "ours": lambda name=name, given=given: ours(name, victim, images, labels, arguments, **given).best
+            "ours": lambda own=own, given=options[name]: ours(own, victim, images, labels, arguments, **given).best
         }
         for peer in installed():
             call = peer_attack(peer, name, victim, tuple(images.shape[1:]), setting)
             if call is not None:
                 calls[peer] = partial(call, images, labels)
         results, seconds = timed(calls, arguments.rounds)
-        for who, adversarial in results.items():
-            judged = strength(victim, images, labels, adversarial, setting.eps if name == "pgd" else None)
-            judged["seconds"] = seconds[who]
-            judged["times_ours"] = seconds[who] / seconds["ours"]
+        eps = setting.eps if name == "pgd" else None
+        values = {who: reached_by(victim, images, labels, adversarial, eps) for who, adversarial in results.items()}
+        for who, value in values.items():
+            judged = {"success": estimate(value)} if eps else {"median_l2": median(value)}
+            judged |= {"seconds": seconds[who], "times_ours": seconds[who] / seconds["ours"]}
+            if who != "ours" and not eps:
+                judged["ours_over"] = ratios([[values["ours"]], [value]])
             found |= {f"{name}.{who}.{measure}": value for measure, value in judged.items()}
             told = " ".join(f"{measure} {show(value)}" for measure, value in judged.items())
-            print(f"white_box: {name} {PEERS.get(who, who)}: {told}")
+            print(f"white_box: {name} {PEERS.get(who, who)}: {told}", flush=True)
     return found
 
 
-def strength(victim: Any, images: Any, labels: Any, adversarial: Any, eps: float | None) -> dict[str, Any]:
-    """Success within eps (Linf), or the median L2 distance, of what an attack returns."""
-    import math
-
-    from _estimates import estimate
+def reached_by(victim: Any, images: Any, labels: Any, adversarial: Any, eps: float | None) -> list[Any]:
+    """Of each image whether what an attack returns succeeds within eps (Linf), or else at which L2 distance."""
+    import torch
 
     from visionadv.distances import size
-    from visionadv.summary import median
+    from visionadv.oracles import SLACK
 
     adversarial = adversarial.clamp(0, 1)
     wrong = victim.decide(adversarial) != labels
     delta = adversarial - images
     if eps is not None:
-        return {"success": estimate((wrong & (size(delta, "linf") <= eps + 1e-6)).tolist())}
-    pairs = zip(size(delta, "l2").tolist(), wrong.tolist(), strict=True)
-    return {"median_l2": median([distance if good else math.inf for distance, good in pairs])}
+        return (wrong & (size(delta, "linf") <= eps + SLACK)).tolist()
+    return size(delta, "l2").where(wrong, torch.inf).tolist()
 
 
 def show(value: Any) -> str:
@@ -209,6 +222,8 @@ def show(value: Any) -> str:
 
 def measure_autoattack(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
     """Robust accuracy under AutoAttack, ours and torchattacks'."""
+    from _estimates import estimate
+
     setting = Setting(arguments.eps)
     calls = {"ours": lambda: ours("autoattack", victim, images, labels, arguments, eps=setting.eps).best}
     if "torchattacks" in installed():
@@ -217,15 +232,18 @@ def measure_autoattack(arguments: BenchmarkArguments, victim: Any, images: Any, 
     results, seconds = timed(calls, 1)
     found = {}
     for who, adversarial in results.items():
-        judged = strength(victim, images, labels, adversarial, setting.eps)["success"]
+        judged = estimate(reached_by(victim, images, labels, adversarial, setting.eps))
         found |= {f"autoattack.{who}.success": judged, f"autoattack.{who}.seconds": seconds[who]}
         print(f"autoattack: {PEERS.get(who, who)}: success {show(judged)}, {seconds[who]:.1f} s")
     return found
 
 
 def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """Images per second of Sign-OPT, at once and one after the other."""
+    """Images per second of Sign-OPT, at once and one after the other; and how much the victim gains so."""
+    import torch
+
     budget, loop = max(arguments.marks), arguments.loop_samples
+    crowd = images[torch.arange(16 * victim.at_once) % len(images)]
 
     def together() -> None:
         ours("sign_opt", victim, images, labels, arguments, budget=budget)
@@ -234,17 +252,23 @@ def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, label
         for row in range(min(loop, len(images))):
             ours("sign_opt", victim, images[row : row + 1], labels[row : row + 1], arguments, budget=budget)
 
-    _, seconds = timed({"together": together, "alone": alone}, arguments.rounds)
-    rates = len(images) / seconds["together"], min(loop, len(images)) / seconds["alone"]
-    print(
-        f"batch: Sign-OPT with {budget} queries: {rates[0]:.3g} images a second, {rates[0] / rates[1]:.1f} times that"
-    )
-    print(f"       of one image after the other, {rates[1]:.3g}")
-    return {"batch.images_per_second": rates[0], "batch.times_one": rates[0] / rates[1]}
+    def decide(parts: int) -> None:
+        for part in crowd.split(parts):
+            victim.decide(part)
+
+    calls = {"together": together, "alone": alone}
+    calls |= {"victim": partial(decide, victim.at_once), "victim_alone": partial(decide, 1)}
+    _, seconds = timed(calls, arguments.rounds)
+    rate, alone_rate = len(images) / seconds["together"], min(loop, len(images)) / seconds["alone"]
+    limit = seconds["victim_alone"] / seconds["victim"]
+    print(f"batch: Sign-OPT with {budget} queries: {rate:.3g} images a second, {rate / alone_rate:.1f} times that")
+    print(f"       of one image after the other, {alone_rate:.3g}; the victim alone is {limit:.1f} times as fast with")
+    print(f"       {victim.at_once} images at once as with one after the other")
+    return {"batch.images_per_second": rate, "batch.times_one": rate / alone_rate, "batch.victim_times_one": limit}
 
 
 def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """The median L2 distance at each mark, of our attacks and of the peers', and how long they take."""
+    """The median L2 distance at each mark, of our attacks and of the peers', the ratio of these, and their time."""
     import numpy as np
     import torch
 
@@ -273,6 +297,11 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
             found[f"decisions.{name}.{who}.times_ours"] = seconds[who] / seconds["ours"]
             told = ", ".join(f"{show(value)} at {mark}" for mark, value in judged.items())
             print(f"decisions: {name} {PEERS.get(who, who)}: {told}; {seconds[who] / seconds['ours']:.3g} of our time")
+        for place, mark in enumerate(marks):
+            if peer in reached:
+                ratio = ratios([[reached[who][place]] for who in ("ours", peer)])
+                found[f"decisions.{name}.ratio.{peer}@{mark}"] = ratio
+                print(f"decisions: {name} over {PEERS[peer]} on the same image at {mark}: {show(ratio)}")
     return found
 
 

@@ -18,7 +18,7 @@ def test_every_part_tells_its_figures(tmp_path, run_here):
     done = run_here("benchmark_images.py", *TINY, "--parts", "step", "batch", "decisions", "--output_dir", "run")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert found["step_ratio"] > 0 and found["batch.times_one"] > 0
+    assert found["step_ratio"] > 0 and found["batch.times_one"] > 0 and found["batch.victim_times_one"] > 0
     near, far = (found[f"decisions.hop_skip_jump.ours@{mark}"]["value"] for mark in (150, 60))
     assert 0 < near <= far
     for part in ("step: ", "batch: ", "decisions: hop_skip_jump ours", "decisions: sign_opt ours"):
@@ -58,10 +58,13 @@ def test_strength_is_judged_alike_for_everybody(tmp_path, run_here, monkeypatch)
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     assert found["pgd.ours.success"]["value"] > 0.5 and found["pgd.foolbox.success"]["value"] == 0
     assert found["ddn.ours.median_l2"]["value"] < 2 and found["deepfool.foolbox.times_ours"] > 0
+    assert found["carlini_wagner_l2_fixed.ours.median_l2"]["value"] < 2
+    assert found["deepfool.foolbox.ours_over"]["value"] < 1  # it finds whiteness, or nothing
 
 
 class _Small:
-    steps, binary_steps, adam_steps, constant, deepfool_steps, ddn_steps, batch_size = 10, 2, 20, 1.0, 10, 20, 100
+    steps, deepfool_steps, ddn_steps, batch_size = 10, 10, 20, 100
+    binary_steps, adam_steps, constant, fixed_steps, fixed = 2, 20, 1.0, 60, 100.0
 
     def __init__(self, eps):
         self.eps = eps
@@ -90,6 +93,7 @@ def test_a_peers_queries_are_the_rows_that_its_victim_sees():
     ("options", "told"),
     [
         (["--parts", "speed"], "there is no part speed; there are step"),
+        (["--attacks", "fgsm"], "white_box has no attack fgsm; it has pgd, deepfool"),
         (["--rounds", "0"], "must be at least 1"),
         (["--eps", "2"], "--eps must be above 0 and at most 1"),
         (["--max_samples", "2000", "--parts", "frugal"], "none is left to tune on"),
