@@ -189,7 +189,8 @@ class ScoreOracle(DecisionOracle):
     def begin(self) -> None:
         everyone = torch.arange(len(self.images), device=self.images.device)
         self.clean = self.logits(self.images, everyone)  # (B, K)
-        self.close(everyone[self.found])
+        self.already = self.found.clone()
+        self.close(everyone[self.already])
 
     def logits(self, images: Tensor, rows: Tensor) -> Tensor:
         """(N, K) of changed images (N, ...) of originals `rows` (N,); zeros for what isn't shown."""

@@ -147,6 +147,7 @@ def test_what_is_wrong_already_costs_one_query(name):
     oracle = attack.oracle(victim, images, Goal(wrong), norm=attack.norms[0], eps=attack.eps)
     carry_out(attack, oracle, example_seeds(0, range(len(images))))
     assert (oracle.queries == 1).all() and (oracle.distance == 0).all() and torch.equal(oracle.best, images)
+    assert oracle.already.all()
 
 
 @pytest.mark.parametrize("name", ATTACKS)
