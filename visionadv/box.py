@@ -11,7 +11,7 @@ their faces; so Newton's steps from 0 come from below and end exactly, as soon a
 the values of the largest weights move as far as they can, one after the other, and the last one as far as it must.
 
 Hein and Andriushchenko (NeurIPS 2017, arXiv:1705.08475, section 4) have the L2 form, and find the level by sorting the
-ones at which values reach their faces: here that took most of an attack's time.
+ones at which values reach their faces; of FAB's time that was a quarter.
 """
 
 from __future__ import annotations
