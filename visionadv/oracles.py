@@ -8,6 +8,8 @@ oracle saw. Images are clipped to [0, 1] before anything else, and distances are
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -111,7 +113,8 @@ class DecisionOracle:
             some = which(shown)
             decisions = torch.cat([self.victim.decide(part) for part in images[some].split(self.victim.at_once)])
             answer[some] = self.goal.reached(decisions, rows[some])
-            self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
+            distance = size(images[some] - self.images[rows[some]], self.norm)
+            self._keep(images[some], rows[some], numbers[some], answer[some], decisions, distance)
             if self._unclipped is not None:
                 self._follow(unclipped[answer], rows[answer], numbers[answer])
         return answer
@@ -129,21 +132,22 @@ class DecisionOracle:
         self.queries += torch.bincount(rows[shown], minlength=len(self.queries))
         return images.detach().clamp(0, 1), numbers, shown
 
-    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> Tensor:
-        """Notes the nearest successes among images that were shown; returns the distance of each."""
+    def _keep(
+        self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor, distance: Tensor
+    ) -> None:
+        """Notes the nearest successes among images that were shown."""
         first = numbers == 1
         self.clean_classes[rows[first]] = decisions[first]
-        distance = size(images - self.images[rows], self.norm)
         good = reached & (distance < self.distance[rows])
         if self.eps is not None:
             good &= distance <= self.eps + SLACK
         places = good.nonzero()[:, 0]
-        if len(places):
-            places = self._largest(-distance, rows, places)
-            at = rows[places]
-            self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
-            self.curve.append((at, numbers[places], distance[places]))
-        return distance
+        if len(places) == 0:
+            return
+        places = self._largest(-distance, rows, places)
+        at = rows[places]
+        self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
+        self.curve.append((at, numbers[places], distance[places]))
 
     def _follow(self, images: Tensor, rows: Tensor, numbers: Tensor) -> None:
         """Notes the least distances of successes that aren't clipped yet."""
@@ -212,7 +216,8 @@ class ScoreOracle(DecisionOracle):
         reached = self.goal.reached(decisions, rows)
         if self.confidence > 0:
             reached &= margin >= self.confidence
-        distance = self._keep(images, rows, numbers, reached, decisions)
+        distance = size(images - self.images[rows], self.norm)
+        self._keep(images, rows, numbers, reached, decisions, distance)
         nearer = ~self.found[rows] & (margin > self.margin[rows])
         if self.eps is not None:
             nearer &= distance <= self.eps + SLACK
@@ -247,22 +252,10 @@ class GradientOracle(ScoreOracle):
             return images.new_zeros(len(rows)), torch.zeros_like(images), logits
         some = which(shown)
         images, rows = images[some], rows[some]
-        parts = zip(images.split(self.victim.at_once), rows.split(self.victim.at_once), strict=True)
-        answers = zip(*(self._slope(part, its, loss) for part, its in parts), strict=True)
-        values, slopes, logits = (torch.cat(answer).to(images.dtype) for answer in answers)
+        values, slopes, logits = self._in_parts(partial(self._slope, loss), images, rows)
         self.gradients += torch.bincount(rows, minlength=len(self.gradients))
         self._note(images, rows, numbers[some], logits)
         return spread(values, shown), spread(slopes, shown), spread(logits, shown)
-
-    def _slope(self, images: Tensor, rows: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-        """As `gradient`, of so many images that the victim is asked at once."""
-        with torch.enable_grad():
-            images = images.detach().requires_grad_()
-            logits = self.victim.logits(images)
-            check_logits(logits, len(images), self.victim.classes)
-            values = loss(logits, self.goal, rows)
-            (slopes,) = torch.autograd.grad(values.sum(), images)
-        return values.detach(), slopes, logits.detach()
 
     def jacobian(self, images: Tensor, rows: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K), and the gradients (N, C, ...) of those of C classes, a row of classes (N, C) for each image.
@@ -270,22 +263,47 @@ class GradientOracle(ScoreOracle):
         One query and C gradients each; zeros for what isn't shown.
         """
         images, numbers, shown = self._admit(images, rows)
-        slopes = images.new_zeros(*classes.shape, *images.shape[1:])
-        logits = images.new_zeros(len(rows), self.clean.shape[1])
-        for places in shown.nonzero()[:, 0].split(self.victim.at_once):
-            with torch.enable_grad():
-                some = images[places].requires_grad_()
-                told = self.victim.logits(some)
-                check_logits(told, len(some), self.victim.classes)
-                for place, wanted in enumerate(classes[places].T):
-                    value = told.gather(1, wanted[:, None]).sum()
-                    (slopes[places, place],) = torch.autograd.grad(
-                        value, some, retain_graph=place + 1 < classes.shape[1]
-                    )
-            logits[places] = told.detach().to(logits.dtype)
-            self.gradients += classes.shape[1] * torch.bincount(rows[places], minlength=len(self.gradients))
-            self._note(some.detach(), rows[places], numbers[places], told.detach())
-        return logits, slopes
+        if not shown.any():
+            logits = images.new_zeros(len(rows), self.clean.shape[1])
+            return logits, images.new_zeros(*classes.shape, *images.shape[1:])
+        some = which(shown)
+        images, rows = images[some], rows[some]
+        logits, slopes = self._in_parts(self._slopes, images, classes[some])
+        self.gradients += classes.shape[1] * torch.bincount(rows, minlength=len(self.gradients))
+        self._note(images, rows, numbers[some], logits)
+        return spread(logits, shown), spread(slopes, shown)
+
+    def _in_parts(self, ask: Callable[..., tuple[Tensor, ...]], images: Tensor, *more: Tensor) -> list[Tensor]:
+        """All that is answered about images and what belongs to them, asked about as many at once as is best."""
+        parts = zip(*(one.split(self.victim.at_once) for one in (images, *more)), strict=True)
+        answers = zip(*(ask(*part) for part in parts), strict=True)
+        return [torch.cat(answer).to(images.dtype) for answer in answers]
+
+    def _slope(self, loss: Loss, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `gradient`."""
+        with torch.enable_grad():
+            images, logits = self._with_gradient(images)
+            values = loss(logits, self.goal, rows)
+            (slopes,) = torch.autograd.grad(values.sum(), images)
+        return values.detach(), slopes, logits.detach()
+
+    def _slopes(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """As `jacobian`."""
+        with torch.enable_grad():
+            images, logits = self._with_gradient(images)
+            wanted = logits.gather(1, classes).sum(0)  # (C,)
+            slopes = [
+                torch.autograd.grad(value, images, retain_graph=place + 1 < len(wanted))[0]
+                for place, value in enumerate(wanted)
+            ]
+        return logits.detach(), torch.stack(slopes, dim=1)
+
+    def _with_gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images that a gradient can be taken for, and their logits."""
+        images = images.detach().requires_grad_()
+        logits = self.victim.logits(images)
+        check_logits(logits, len(images), self.victim.classes)
+        return images, logits
 
 
 def which(shown: Tensor) -> Tensor | slice:

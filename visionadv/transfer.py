@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor
 
-from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.oracles import DecisionOracle, GradientOracle
 
@@ -20,9 +19,10 @@ from visionadv.oracles import DecisionOracle, GradientOracle
 class SurrogateOracle(GradientOracle):
     """Of a model that isn't the victim: nothing is a success, and what has the largest margin within eps is kept."""
 
-    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> Tensor:
-        """Keeps nothing, so that no image leaves before all steps are taken; returns the distance of each."""
-        return size(images - self.images[rows], self.norm)
+    def _keep(
+        self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor, distance: Tensor
+    ) -> None:
+        """Nothing, so that no image leaves before all steps are taken."""
 
 
 def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tensor) -> None:
