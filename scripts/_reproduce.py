@@ -43,6 +43,7 @@ def reproduce(
         Measurement(table, row, cell, options)
         for table in tables
         for row in table.rows
+        if not row.of
         for cell, options in row.runs.items()
     ]
     chosen = [

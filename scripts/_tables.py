@@ -15,7 +15,8 @@ class Row:
     """One line of a table: what it says, the options of its run, and the paper's figures beside it.
 
     With several `seeds` it is a run for each, whose figures are told together. "{seed}" in the options is the seed's
-    number, and "{next}" that of the one behind it, the first one's behind the last.
+    number, and "{next}" that of the one behind it, the first one's behind the last. A row `of` another table is
+    measured for that one, as its row of the same cell.
     """
 
     label: str
@@ -25,6 +26,7 @@ class Row:
     script: str = "seq2sick"
     seeds: tuple[int, ...] = ()
     precision: str = ""  # of Accelerate, where it isn't the default
+    of: str = ""
 
     @property
     def runs(self) -> dict[str, str]:
@@ -40,7 +42,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows whose runs share the options `on`; `columns` are measures of results.json, `paper` says what its are."""
+    """Rows whose runs share the options `on`; `columns` are measures of results.json, `paper` says what its are.
+
+    Where there is a row `against` which the others are to be compared, their differences are told, seed by seed.
+    """
 
     package: str
     name: str
@@ -49,3 +54,4 @@ class Table:
     columns: tuple[str, ...]
     paper: str = "success, changed words, input BLEU"
     page: str = "README.md"  # where it stands, in the package's folder
+    against: str = ""  # the cell of that row

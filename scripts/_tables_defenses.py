@@ -24,6 +24,7 @@ class Setting:
     eps: float  # in place of 8/255
     judged: int  # images that attacks are shown
     judged_l2: int  # and C&W of L2, which takes long
+    long: str  # options of PGD with several starts
     seeds: tuple[int, ...]
     l2_eps: tuple[float, ...]  # of Figure 5.3
 
@@ -42,6 +43,7 @@ SMALL = Setting(
     eps=0.1,
     judged=500,
     judged_l2=200,
+    long="--long_steps 100 --restarts 10",
     seeds=(0, 1, 2),
     l2_eps=(0.5, 1.0, 1.5),
 )
@@ -56,6 +58,7 @@ FULL = Setting(
     eps=8 / 255,
     judged=1000,
     judged_l2=1000,
+    long="--long_steps 1000 --restarts 20",
     seeds=(0,),
     l2_eps=(0.25, 0.5, 1.0),
 )
@@ -134,23 +137,25 @@ SENSITIVITY = {"alpha": (0.001, 0.01, 0.1, 0.3), "a": (0.1, 0.2, 0.5, 1.0)}  # F
 def figures_of(setting: Setting) -> dict[str, str]:
     """Options of draw_defenses.py for each figure, by its name in the dissertation; nets are those of seed 0."""
 
-    def nets(folder: str, *cells: str, **named: str) -> str:
+    def nets(folders: str, *cells: str, **named: str) -> str:
         found = {cell: cell for cell in cells} | named
-        told = (f"{name}={RUNS}/{setting.prefix}{folder}/{cell}-0" for name, cell in found.items())
-        return f"--nets {' '.join(told)}"
+        every = [f"{RUNS}/{setting.prefix}{folder}" for folder in folders.split()]
+        return f"--nets {' '.join(f'{name}={one}/{cell}-0' for one in every for name, cell in found.items())}"
 
     chapter_5 = ("natural", "adversarial", "trades", "sprout")
     pairs = {f"{alpha:g},{a:g}": f"alpha={alpha:g},a={a:g}" for alpha in SENSITIVITY["alpha"] for a in SENSITIVITY["a"]}
     around = f"--figure landscape {setting.data} --extent {setting.eps:.4g}"
+    middle = f"{setting.l2_eps[1]:g}"
+    axes = f"pgd@{setting.near(1)} autoattack@{setting.near(1)} carlini_wagner_l2@{middle} contrast"  # and two more
     return {
         "4.2": f"{around} {nets('defenses', 'natural', 'adversarial', 'trades', 'cat')}",
-        "5.1": f"--figure radar {nets('chapter_5', *chapter_5)}",
+        "5.1": f"--figure radar --curve_judges {axes} {nets('chapter_5 l2 invariance', *chapter_5)}",
         "5.2": f"--figure curves {nets('chapter_5', *chapter_5)}",
-        "5.3": f"--figure curves --curve_judges carlini_wagner_l2 {nets('l2', *chapter_5)}",
+        "5.3": f"--figure curves --curve_judges carlini_wagner_l2 autoattack_l2 {nets('l2', *chapter_5)}",
         "5.4": f"{around} {nets('defenses', *chapter_5)}",
         "5.8": f"--figure labels {nets('defenses', 'sprout')}",
-        "5.9a": f"--figure sensitivity --curve_judges pgd {nets('sensitivity', **pairs)}",
-        "5.9b": f"--figure curves --curve_judges margin {nets('chapter_5', *chapter_5)}",
+        "5.9a": f"--figure sensitivity --curve_judges pgd autoattack {nets('sensitivity', **pairs)}",
+        "5.9b": f"--figure curves --curve_judges margin autoattack {nets('chapter_5', *chapter_5)}",
         "6.1": f"--figure norms {nets('masked_nets', before='bn_adversarial', after='bn_to_natural')}",
         "6.2": f"--figure maps {setting.data} {nets('masked_nets', before='bn_adversarial', after='bn_to_natural')}",
         "cat": f"--figure distances {nets('defenses', 'cat')}",
@@ -198,13 +203,13 @@ def plain_nets(setting: Setting) -> Table:
         "mixup": ("Mixup", "--method mixup"),
         "stable": ("stable training", "--method stable"),
         "adversarial": ("adversarial training", f"--method adversarial {within}"),
-        "adversarial_half": (
-            "adversarial training, half of eps",
-            f"--method adversarial --train_eps {setting.near(0.5)}",
+        "adversarial_third": (
+            "adversarial training, a third of eps",
+            f"--method adversarial --train_eps {setting.near(1 / 3)}",
         ),
-        "adversarial_twice": (
-            "adversarial training, twice eps",
-            f"--method adversarial --train_eps {setting.near(2)}",
+        "adversarial_thirds": (
+            "adversarial training, two thirds of eps",
+            f"--method adversarial --train_eps {setting.near(2 / 3)}",
         ),
         "trades": ("TRADES", f"--method trades {within}"),
         "bilateral": ("bilateral adversarial training", f"--method bilateral {within}"),
@@ -267,11 +272,11 @@ def masked_nets(setting: Setting) -> Table:
 def training_eps(setting: Setting) -> Table:
     """Table 4.1: what training within more costs within less, on images that were learnt from and on others."""
     paper = {
-        "adversarial_half": ("99.96", "69.79"),
-        "adversarial": ("99.99", "69.06"),
-        "adversarial_twice": ("99.16", "66.04"),
+        "adversarial_third": ("99.96", "69.79"),
+        "adversarial_thirds": ("99.99", "69.06"),
+        "adversarial": ("99.16", "66.04"),
     }
-    names = {"adversarial_half": "half of eps", "adversarial": "eps", "adversarial_twice": "twice eps"}
+    names = {"adversarial_third": "a third of eps", "adversarial_thirds": "two thirds", "adversarial": "all of it"}
     rows = [
         judge_row(
             setting,
@@ -284,9 +289,10 @@ def training_eps(setting: Setting) -> Table:
         for cell, figures in paper.items()
         for place, split in enumerate(("train", "test"))
     ]
-    near = setting.near(0.5)
+    near = setting.near(1 / 3)
     columns = ("clean", f"pgd@{near}", f"autoattack@{near}")
-    return judged(setting, "training_eps", "clean pgd autoattack", rows, (near,), columns, "PGD (0.01, 0.02, 0.03)")
+    paper = "within 0.01, trained within 0.01 to 0.03 (VGG-16)"
+    return judged(setting, "training_eps", "clean pgd autoattack", rows, (near,), columns, paper)
 
 
 def chapter_4(setting: Setting) -> Table:
@@ -301,13 +307,14 @@ def chapter_4(setting: Setting) -> Table:
         "adp_adv": "Adp-Adv",
         "cat": "CAT",
     }.items():
-        options = f"--pgd_steps 100 --surrogate_name_or_path {another(setting)}"
+        options = f"--pgd_steps 100 {setting.long} --surrogate_name_or_path {another(setting)}"
         rows.append(judge_row(setting, cell, label, net(setting, cell), options, PAPER_4[cell]))
     eps = setting.near(1)
-    judges = ("pgd", "pgd_restarts", "margin", "transfer", "deepfool", "square", "autoattack", "worst")
+    judges = ("pgd", "pgd_restarts", "margin", "transfer", "deepfool", "square", "decision", "autoattack", "worst")
     columns = ("clean", *(f"{judge}@{eps}" for judge in judges))
     paper = "clean; PGD-100, 20 times PGD-1000; C&W-100, 20 times C&W-1000; transfer; DeepFool (VGG-16)"
-    return judged(setting, "chapter_4", f"clean {' '.join(judges[:-1])}", rows, (eps,), columns, paper)
+    table = judged(setting, "chapter_4", f"clean {' '.join(judges[:-1])}", rows, (eps,), columns, paper)
+    return replace(table, against="adversarial")
 
 
 def chapter_5(setting: Setting) -> Table:
@@ -338,9 +345,9 @@ def chapter_5(setting: Setting) -> Table:
     near = [setting.near(share) for share in (0.5, 1.0, 1.5)]
     judges = ("pgd", "margin", "transfer", "autoattack")
     columns = ("clean", *(f"{judge}@{eps}" for eps in near for judge in judges))
-    return judged(
-        setting, "chapter_5", f"clean {' '.join(judges)}", rows, near, columns, "clean, PGD, transfer (VGG-16)"
-    )
+    paper = "within 0.03: clean, PGD, transfer (VGG-16)"
+    table = judged(setting, "chapter_5", f"clean {' '.join(judges)}", rows, near, columns, paper)
+    return replace(table, against="natural")
 
 
 def ablation(setting: Setting) -> Table:
@@ -356,10 +363,16 @@ def ablation(setting: Setting) -> Table:
         "ga_mixup": "GA, Mixup",
         "sprout_new": "all three",
     }
-    rows = [judge_row(setting, cell, label, net(setting, cell)) for cell, label in names.items()]
+    known = {row.cell: row for row in chapter_5(setting).rows}
+    rows = [
+        replace(known[cell], label=label, of=f"{setting.prefix}chapter_5", paper="")
+        if cell in known
+        else judge_row(setting, cell, label, net(setting, cell))
+        for cell, label in names.items()
+    ]
     near = [setting.near(share) for share in (0.5, 1.0)]
     columns = ("clean", *(f"{judge}@{eps}" for eps in near for judge in ("pgd", "autoattack")))
-    return judged(setting, "ablation", "clean pgd autoattack", rows, near, columns)
+    return replace(judged(setting, "ablation", "clean pgd autoattack", rows, near, columns), against="sprout_new")
 
 
 CHAPTER_5 = {
@@ -377,8 +390,10 @@ def distances_of_l2(setting: Setting) -> Table:
         judge_row(setting, cell, label, net(setting, cell), "", L2_PAPER.get(cell, ""))
         for cell, label in CHAPTER_5.items()
     ]
-    columns = ("clean", *(f"carlini_wagner_l2@{eps:g}" for eps in setting.l2_eps))
-    return judged(setting, "l2", "clean carlini_wagner_l2", rows, (), columns, "C&W-L2 (VGG-16)", setting.judged_l2)
+    judges = ("carlini_wagner_l2", "autoattack_l2")
+    columns = ("clean", *(f"{judge}@{eps:g}" for eps in setting.l2_eps for judge in judges))
+    paper = "C&W-L2 (VGG-16)"
+    return judged(setting, "l2", f"clean {' '.join(judges)}", rows, (), columns, paper, setting.judged_l2)
 
 
 def invariance(setting: Setting) -> Table:
@@ -389,7 +404,7 @@ def invariance(setting: Setting) -> Table:
         for cell, label in names.items()
     ]
     columns = ("clean", "rotation", "brightness", "contrast", "grayscale")
-    paper = "rotation, brightness, contrast, gray (VGG-16)"
+    paper = "rotation, brightness, contrast, gray (wide ResNet)"
     return judged(setting, "invariance", " ".join(columns), rows, (), columns, paper, images=10_000)
 
 
@@ -409,11 +424,10 @@ def signs(setting: Setting, name: str, names: dict[str, str]) -> Table:
     """The signs of masked gradients on nets, and what is left of their accuracy."""
     rows = [judge_row(setting, cell, label, net(setting, cell)) for cell, label in names.items()]
     near = [setting.near(share) for share in (0.5, 1.0)]
-    kinds = ("losses", "scores", "restarts", "gradients")
-    columns = tuple(column for eps in near for column in (f"pgd@{eps}", *(f"masked_{kind}@{eps}" for kind in kinds)))
-    return judged(
-        setting, name, "clean gradients pgd pgd_long pgd_restarts margin square", rows, near, ("clean", *columns)
-    )
+    kinds = ("losses", "scores", "restarts")
+    columns = [column for eps in near for column in (f"worst@{eps}", *(f"masked_{kind}@{eps}" for kind in kinds))]
+    judges = "clean gradients pgd pgd_long pgd_restarts margin square"
+    return judged(setting, name, judges, rows, near, ("clean", "gradients", *columns))
 
 
 def starts(setting: Setting) -> Table:
@@ -432,10 +446,9 @@ def starts(setting: Setting) -> Table:
         for place, number in enumerate(STARTS)
     ]
     rows += [
-        judge_row(
-            setting, f"{cell}-autoattack", f"{label}, AutoAttack", net(setting, cell), "--judges clean autoattack"
-        )
-        for cell, label in names.items()
+        replace(row, label=f"{names[row.cell]}, AutoAttack", of=f"{setting.prefix}chapter_5", paper="")
+        for row in chapter_5(setting).rows
+        if row.cell in names
     ]
     eps = setting.near(1)
     columns = ("clean", f"pgd_restarts@{eps}", f"autoattack@{eps}")
@@ -484,7 +497,7 @@ def sensitivity(setting: Setting) -> Table:
     return Table(
         "visionadv",
         f"{setting.prefix}sensitivity",
-        f"{setting.data} {setting.train} {judges}",
+        f"{setting.data} {setting.train} {setting.plain} {judges}",
         rows,
         ("clean", f"pgd@{near}", f"autoattack@{near}"),
         page=setting.page,
@@ -500,7 +513,7 @@ def finetuned(setting: Setting) -> Table:
         "bn_to_natural": "+ natural, BN only",
     }
     rows = [
-        judge_row(setting, cell, label, net(setting, cell, True), "", FINETUNED_PAPER[cell])
+        judge_row(setting, cell, label, net(setting, cell, True), "--pgd_steps 100", FINETUNED_PAPER[cell])
         for cell, label in names.items()
     ]
     eps = setting.near(1)
@@ -512,18 +525,17 @@ def blends(setting: Setting) -> Table:
     """Table 6.2: between two normalisations."""
     ends = {"bn_adversarial": "bn_to_natural", "bn_natural": "bn_to_adversarial"}
     names = {"bn_adversarial": "adversarial", "bn_natural": "natural"}
-    rows = [
-        judge_row(
-            setting,
-            f"{cell}-{share:g}",
-            f"{names[cell]}, p = {share:g}",
-            net(setting, cell, True),
-            f"--blend_name_or_path {net(setting, other, True)} --blend_share {share:g}",
-            BLENDS_PAPER[cell][place],
-        )
-        for cell, other in ends.items()
-        for place, share in enumerate(SHARES)
-    ]
+    alone = {row.cell: row for row in finetuned(setting).rows}
+    rows = []
+    for cell, other in ends.items():
+        for share, paper in zip(SHARES, BLENDS_PAPER[cell], strict=True):
+            label = f"{names[cell]}, p = {share:g}"
+            if share in (0, 1):
+                end = alone[cell if share else other]
+                rows.append(replace(end, label=label, of=f"{setting.prefix}finetuned", paper=paper))
+                continue
+            options = f"--pgd_steps 100 --blend_name_or_path {net(setting, other, True)} --blend_share {share:g}"
+            rows.append(judge_row(setting, f"{cell}-{share:g}", label, net(setting, cell, True), options, paper))
     eps = setting.near(1)
     columns = ("clean", f"pgd@{eps}", f"autoattack@{eps}")
     return judged(setting, "blends", "clean pgd autoattack", rows, (eps,), columns, "clean, robust (ResNet-18)")
@@ -637,5 +649,5 @@ def judged(
     return Table("visionadv", f"{setting.prefix}{name}", on, tuple(rows), tuple(columns), paper, setting.page)
 
 
-FIGURES = figures_of(SMALL)
+FIGURES = figures_of(SMALL) | {f"{FULL.prefix}{name}": options for name, options in figures_of(FULL).items()}
 TABLES = (*tables_of(SMALL), *mnist(), *tables_of(FULL), *wide())

@@ -5,7 +5,8 @@
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`. A row whose results.json isn't there is left
 out. The command of each row is printed below its table: no figure without one. A row of several seeds is told by their
-mean, with an interval that holds both what the seeds and what the examples leave uncertain.
+mean, with an interval that holds both what the seeds and what the examples leave uncertain. Where rows are compared
+with one of them, their differences on the same images stand below, with an interval of what the seeds leave uncertain.
 """
 
 import argparse
@@ -78,46 +79,87 @@ def markdown(table: Table) -> str:
         cells = [row.label, *([row.paper] if with_paper else [])]
         cells += [column(name)[1](results.get(MEASURE.get(name, name))) for name in table.columns]
         lines.append("| " + " | ".join([*cells, str(results[table.columns[0]]["n"])]) + " |")
-    return "\n".join(lines) + "\n" + commands(table, [row for row, _ in found])
+    return "\n".join(lines) + "\n" + differences(table) + commands(table, [row for row, _ in found])
 
 
 def results_of(table: Table, row: Row) -> dict[str, Any] | None:
     """The results of a row, those of its seeds together; None if none are there."""
-    home = ROOT / table.package / "results" / table.name
-    paths = [home / cell / "results.json" for cell in row.runs]
-    there = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    there = list(runs_of(table, row).values())
     if not there:
         return None
     return {name: pooled([one[name] for one in there]) for name in there[0]} if row.seeds else there[0]
+
+
+def runs_of(table: Table, row: Row) -> dict[int, dict[str, Any]]:
+    """The results of a row's runs that are there, by their seeds, or by 0 where it has none."""
+    home = ROOT / table.package / "results" / (row.of or table.name)
+    paths = {seed: home / cell / "results.json" for seed, cell in zip(row.seeds or (0,), row.runs, strict=True)}
+    return {seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in paths.items() if path.exists()}
+
+
+def differences(table: Table) -> str:
+    """By how many points rows are better than the one that they are compared with, in columns of percentages.
+
+    The mean over the seeds that both have, with Student's interval; nothing where they have less than two in common.
+    """
+    from scipy import stats
+
+    names = [name for name in table.columns if column(name)[1] is percent]
+    basis = {row.cell: runs_of(table, row) for row in table.rows}.get(table.against, {})
+    lines = []
+    for row in table.rows:
+        runs = runs_of(table, row)
+        shared = [seed for seed in runs if seed in basis]
+        if row.cell == table.against or len(shared) < 2:
+            continue
+        cells = [row.label]
+        for name in names:
+            gains = [100 * (runs[seed][name]["value"] - basis[seed][name]["value"]) for seed in shared]
+            mean, half = math.fsum(gains) / len(gains), stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
+            cells.append(f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]")
+        lines.append("| " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    label = next(row.label for row in table.rows if row.cell == table.against)
+    head = [f"points more than {label}", *(column(name)[0] for name in names)]
+    return "\n".join(["", "| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines, ""])
 
 
 def pooled(measures: Sequence[Any]) -> Any:
     """The mean of a measure over seeds, whose examples are the same ones; of plain numbers, too.
 
     The interval's half is the root of the squares of two: Student's of the seeds, and what one seed's has in the mean.
+    One seed alone tells nothing of the first. `of` says how many of the seeds have the measure, where not all do.
     """
     from scipy import stats
 
     if not isinstance(measures[0], dict):
         return math.fsum(measures) / len(measures)
+    n = f"{len(measures)} x {measures[0]['n']}"
+    every, measures = len(measures), [one for one in measures if one["value"] is not None]
     count, values = len(measures), [one["value"] for one in measures]
-    n = f"{count} x {measures[0]['n']}"
-    if any(one is None for one in values):
-        return {"value": None, "low": None, "high": None, "n": n}
+    found = {"n": n} | ({"of": f"{count} of {every} seeds"} if 0 < count < every else {})
+    if not measures:
+        return {"value": None, "low": None, "high": None} | found
     value = math.fsum(values) / count
-    seeds = stats.t.ppf(0.975, count - 1) * stats.sem(values) if count > 1 else 0.0
+    if count == 1:
+        return {"value": value, "low": None, "high": None} | found
+    seeds = stats.t.ppf(0.975, count - 1) * stats.sem(values)
     below = math.fsum(one["value"] - one["low"] for one in measures) / count
     above = math.fsum(one["high"] - one["value"] for one in measures) / count
     low, high = value - math.hypot(seeds, below), value + math.hypot(seeds, above)
     if all(0 <= one["low"] and one["high"] <= 1 for one in measures):
         low, high = max(low, 0.0), min(high, 1.0)
-    return {"value": value, "low": low, "high": high, "n": n}
+    return {"value": value, "low": low, "high": high} | found
 
 
 def commands(table: Table, rows: Sequence[Row]) -> str:
     """The commands of these rows, to be pasted into a shell; that of the first seed where there are several."""
     lines = [f'on="{table.on}"'] if table.on else []
     for row in rows:
+        if row.of:
+            lines.append(f"# {row.label}: as in table {row.of}")
+            continue
         options, label = next(iter(row.runs.values())), row.label.replace("`", "")
         launch = " ".join(filter(None, ["accelerate launch", row.precision and f"--mixed_precision {row.precision}"]))
         words = [f"{launch} scripts/{row.script}.py", *(["$on"] if table.on else []), options]
@@ -131,7 +173,8 @@ def with_interval(measure: dict | None, form: str, scale: float = 1) -> str:
     if measure is None or measure["value"] is None:
         return "-"
     value, low, high = ("-" if measure[k] is None else f"{scale * measure[k]:{form}}" for k in ("value", "low", "high"))
-    return f"{value}{' %' if scale == 100 else ''} [{low}, {high}]"
+    told = f"{value}{' %' if scale == 100 else ''} [{low}, {high}]"
+    return f"{told} ({measure['of']})" if "of" in measure else told
 
 
 def percent(measure: dict | None) -> str:
@@ -241,6 +284,8 @@ COLUMNS = {
     "margin": ("C&W-Linf", percent),
     "square": ("Square", percent),
     "autoattack": ("AutoAttack", percent),
+    "autoattack_l2": ("AutoAttack", percent),
+    "decision": ("HopSkipJump", percent),
     "transfer": ("transfer", percent),
     "worst": ("all together", percent),
     "deepfool": ("DeepFool", percent),
@@ -252,7 +297,7 @@ COLUMNS = {
     "masked_losses": ("losses", sign),
     "masked_scores": ("scores", sign),
     "masked_restarts": ("restarts", sign),
-    "masked_gradients": ("no gradient", sign),
+    "gradients": ("with a gradient", percent),
 }
 BY_QUERIES = ("median", "unclipped", "within")  # columns that are told at numbers of queries
 

@@ -25,7 +25,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 JUDGES = (
     *("clean", "gradients", "rotation", "brightness", "contrast", "grayscale"),
     *("pgd", "pgd_long", "pgd_restarts", "margin", "square", "autoattack", "decision", "deepfool", "transfer"),
-    "carlini_wagner_l2",
+    *("carlini_wagner_l2", "autoattack_l2"),
 )
 
 
@@ -140,8 +140,8 @@ class EvaluationConfig:
         ],
         metadata={
             "help": "clean, gradients; attacks within --test_eps (Linf): pgd, pgd_long, pgd_restarts, margin, square, "
-            "autoattack, decision, deepfool, transfer; within --test_l2_eps: carlini_wagner_l2; after a change: "
-            "rotation, brightness, contrast, grayscale"
+            "autoattack, decision, deepfool, transfer; within --test_l2_eps: carlini_wagner_l2, autoattack_l2; "
+            "after a change: rotation, brightness, contrast, grayscale"
         },
     )
     test_eps: list[float] = field(default_factory=lambda: [0.031], metadata={"help": "distances of Linf"})
@@ -153,7 +153,9 @@ class EvaluationConfig:
     long_steps: int = field(default=100, metadata={"help": "of pgd_long and pgd_restarts"})
     restarts: int = field(default=10, metadata={"help": "of pgd_restarts"})
     square_queries: int = field(default=5000, metadata={"help": "of square"})
-    autoattack_queries: int = field(default=5000, metadata={"help": "of Square in autoattack; 5000 is the standard"})
+    autoattack_queries: int = field(
+        default=5000, metadata={"help": "of Square in autoattack and autoattack_l2; 5000 is the standard"}
+    )
     decision_queries: int = field(default=1000, metadata={"help": "of decision: HopSkipJump in Linf"})
 
     def __post_init__(self) -> None:

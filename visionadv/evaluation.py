@@ -33,6 +33,7 @@ ATTACKS = {  # by the name of a judge: the attack, and what is set of it but by 
     "margin": ("pgd", {"loss": "margin"}),  # C&W-Linf of the dissertation, section 5.3.4.11
     "square": ("square", {"share": 0.8}),  # as in AutoAttack
     "autoattack": ("autoattack", {}),
+    "autoattack_l2": ("autoattack", {}),
     "decision": ("hop_skip_jump", {}),
     "transfer": ("pgd", {}),
     "deepfool": ("deepfool", {}),
@@ -53,11 +54,12 @@ NAMES = {  # of judges, as a person calls them
     "decision": "HopSkipJump, by decisions",
     "transfer": "Transfer from a surrogate",
     "carlini_wagner_l2": "C&W-L2",
+    "autoattack_l2": "AutoAttack (L2)",
     "deepfool": "DeepFool",
     "worst": "All of them together",
 }
 SMALLEST = ("decision", "deepfool", "carlini_wagner_l2")  # judges that look for the smallest distance
-OF_L2 = ("carlini_wagner_l2",)  # judges of L2 distances
+OF_L2 = ("carlini_wagner_l2", "autoattack_l2")  # judges of L2 distances
 SINGLE = ("clean", "gradients", *CHANGES)  # judges that know no distance
 
 
@@ -105,18 +107,18 @@ def judges_of(config: EvaluationConfig, surrogate: Any = None) -> dict[str, Judg
     """
     found: dict[str, Judge] = {}
     for name in config.judges:
+        norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.test_eps)
         if name in SINGLE:
             found[name] = {"clean": clean, "gradients": has_gradient}.get(name) or changed(name)
         elif name in SMALLEST:
-            norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.test_eps)
             budget = config.decision_queries if name == "decision" else None
             found |= {
                 f"{name}@{eps:g}": one for eps, one in all_within(attack_of(name, config), norm, distances, budget)
             }
         elif name != "transfer" or surrogate is not None:
-            for eps in config.test_eps:
+            for eps in distances:
                 seen = surrogate if name == "transfer" else None
-                found[f"{name}@{eps:g}"] = within(attack_of(name, config), "linf", eps, surrogate=seen)
+                found[f"{name}@{eps:g}"] = within(attack_of(name, config), norm, eps, surrogate=seen)
     return found
 
 
@@ -131,6 +133,7 @@ def attack_of(name: str, config: EvaluationConfig) -> Any:
         "pgd_restarts": {"steps": config.long_steps, "restarts": config.restarts},
         "square": {"steps": config.square_queries},
         "autoattack": {"queries": config.autoattack_queries},
+        "autoattack_l2": {"queries": config.autoattack_queries},
     }
     if attack == "pgd":
         options = options | {"step_size": config.pgd_step_size}
@@ -250,7 +253,7 @@ def evaluation_measures(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     names = records[0]["judges"]
     told = {name: [record["right"][place] for record in records] for place, name in enumerate(names)}
-    within_linf = [name for name in names if judge_of(name) in ATTACKS]
+    within_linf = [name for name in names if judge_of(name) in {*ATTACKS} - {*OF_L2}]
     for distance in dict.fromkeys(name.partition("@")[2] for name in within_linf):
         those = [name for name in within_linf if name.endswith(f"@{distance}")]
         told[f"worst@{distance}"] = [all(every) for every in zip(*(told[name] for name in those), strict=True)]

@@ -3,6 +3,7 @@
 import json
 import runpy
 import shlex
+from dataclasses import replace
 
 import _run
 import build_tables
@@ -60,7 +61,10 @@ def test_every_row_is_a_command_that_its_script_takes(table, monkeypatch):
         options = shlex.split(f"{table.on} {words}")
         runpy.run_path(str(build_tables.Path(_run.__file__).parent / f"{row.script}.py"), run_name="__main__")
     assert parsed == [next(iter(row.runs)) for row in table.rows]
-    every = [cell for row in table.rows for cell in row.runs]
+    every = [(row.of, cell) for row in table.rows for cell in row.runs]
+    tables = {one.name: one for one in build_tables.TABLES}
+    for row in table.rows:
+        assert not row.of or row.runs in [one.runs for one in tables[row.of].rows]
     assert len({*every}) == len(every)
     assert all(build_tables.column(name)[0] for name in table.columns)
 
@@ -97,6 +101,52 @@ def test_a_row_of_several_seeds_is_told_by_their_mean(tmp_path, monkeypatch):
     text = build_tables.markdown(table)
     assert "PGD within 0.1" in text and "| three | 50.0 %" in text and "| 1 | 3 x 8 |" in text
     assert "$on --x 0 --y 1  # three, and seeds 1, 4 alike" in text
+
+
+def keep(root, table, cell, **values):
+    folder = root / "package" / "results" / table / cell
+    folder.mkdir(parents=True)
+    told = {
+        name: {"value": one, "low": one and one - 0.01, "high": one and one + 0.01, "n": 8}
+        for name, one in values.items()
+    }
+    (folder / "results.json").write_text(json.dumps(told))
+
+
+def test_differences_are_those_of_the_same_seeds(tmp_path, monkeypatch):
+    """Of three seeds, of which the second row lacks one: gains of 10 and 12 points, with Student's interval."""
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    rows = tuple(Row(name, name, "--seed {seed}", seeds=(0, 1, 2)) for name in ("one", "two", "three"))
+    table = Table("package", "t", "", rows, ("clean",), against="one")
+    for seed, (first, second) in enumerate([(0.5, 0.6), (0.7, 0.82), (0.1, None)]):
+        keep(tmp_path, "t", f"one-{seed}", clean=first)
+        if second:
+            keep(tmp_path, "t", f"two-{seed}", clean=second)
+    keep(tmp_path, "t", "three-0", clean=0.4)
+    half = 12.706204736432095 * 1.0  # Student's of one degree of freedom, and a standard error of 1 point
+    text = build_tables.markdown(table)
+    assert "| points more than one | clean |" in text
+    assert f"| two | +11.0 [{11 - half:+.1f}, {11 + half:+.1f}] |" in text
+    assert text.count("| three |") == 1, "one seed tells no spread"
+    assert "| three | 40.0 % [-, -] | 1 x 8 |" in text
+
+
+def test_a_measure_that_some_seeds_lack(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    table = Table("package", "t", "", (Row("one", "a", "", seeds=(0, 1, 2)),), ("masked_losses@0.1",))
+    for seed, value in enumerate([0.2, None, 0.2]):
+        keep(tmp_path, "t", f"a-{seed}", **{"masked_losses@0.1": value})
+    assert "| one | **20.0 % [19.0, 21.0] (2 of 3 seeds)** | 3 x 8 |" in build_tables.markdown(table)
+
+
+def test_a_row_of_another_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_tables, "ROOT", tmp_path)
+    row = Row("one", "a", "--x 1")
+    table = Table("package", "u", "", (replace(row, label="the same", of="t"), Row("two", "b", "--x 2")), ("clean",))
+    keep(tmp_path, "t", "a", clean=0.5)
+    text = build_tables.markdown(table)
+    assert "| the same | 50.0 % [49.0, 51.0] | 8 |" in text and "# the same: as in table t\n" in text
+    assert "--x 1" not in text
 
 
 def test_a_page_of_its_own_tells_the_commands_before_anything_is_measured(tmp_path, monkeypatch):

@@ -131,8 +131,8 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
 
 def test_a_row_of_several_seeds_is_several_runs(tables, monkeypatch, capsys):
     """And a table that is left out is measured where it is asked for only."""
-    rows = (Row("one", "a", "--seed {seed}", seeds=(0, 1)), Row("two", "b", ""))
-    some = (Table("package", "t", "", rows, ("success",)), Table("package", "full_t", "", rows[1:], ("success",)))
+    rows = (Row("one", "a", "--seed {seed}", seeds=(0, 1)), Row("two", "b", ""), Row("of another", "c", "", of="s"))
+    some = (Table("package", "t", "", rows, ("success",)), Table("package", "full_t", "", rows[1:2], ("success",)))
 
     def listed(*options):
         monkeypatch.setattr("sys.argv", ["reproduce_defenses.py", "--list", *options])

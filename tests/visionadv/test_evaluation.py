@@ -28,7 +28,10 @@ def test_judges_say_what_the_closed_form_says():
     linf, l2 = (boundaries(victim, images, norm).amin(1) for norm in ("linf", "l2"))
     eps, far = (float(one.median()) for one in (linf[3:], l2[3:]))
     config = EvaluationConfig(
-        judges=["clean", "gradients", "pgd", "pgd_restarts", "margin", "autoattack", "carlini_wagner_l2", "deepfool"],
+        judges=[
+            *("clean", "gradients", "pgd", "pgd_restarts", "margin", "autoattack", "carlini_wagner_l2", "deepfool"),
+            "autoattack_l2",
+        ],
         test_eps=[eps],
         test_l2_eps=[far],
         restarts=2,
@@ -39,6 +42,7 @@ def test_judges_say_what_the_closed_form_says():
     assert torch.equal(said["clean"], right) and said["gradients"].all()
     for name in ("margin", "autoattack"):
         assert torch.equal(said[f"{name}@{eps:g}"], right & (linf > eps)), name
+    assert torch.equal(said[f"autoattack_l2@{far:g}"], right & (l2 > far))
     for name in ("pgd", "pgd_restarts"):  # the cross-entropy doesn't always lead to the nearest of three classes
         found = said[f"{name}@{eps:g}"]
         assert (found >= (right & (linf > eps))).all() and found.sum() <= 1.2 * (linf > eps).sum()
@@ -151,6 +155,8 @@ def test_a_sign_needs_more_than_chance():
     for told in (said_by(n=50, margin=0.1), said_by(pgd=0.05, margin=0.0)):
         assert verdict(signs(told, 0.1)).startswith("Masked gradients can't be judged")
         assert evaluation_measures(told)["masked_losses@0.1"] == [], "no table shows what the verdict doesn't judge"
+    of_l2 = records(**{"pgd@0.1": [True], "carlini_wagner_l2@0.1": [False], "autoattack_l2@0.1": [False]})
+    assert evaluation_measures(of_l2)["worst@0.1"] == [True], "a distance of L2 is another one"
     with pytest.raises(ValueError, match=r"nobody asked square@0\.1"):
         signs(
             records(

@@ -440,6 +440,16 @@ def test_a_net_without_batch_normalisation_is_refused(name):
         training_of(method_named(name))
 
 
+def test_robmask_needs_all_that_it_combines():
+    def cumulative(data):
+        net = normalised(data)
+        net.features[1].momentum = None
+        return net
+
+    with pytest.raises(BadInput, match="weights, biases, running statistics and a momentum"):
+        training_of(method_named("robmask"), net=cumulative)
+
+
 def test_the_strength_of_a_batch_is_one_for_all_processes():
     """It depends on the seed and on the step, and not on which images come first."""
     batch = training_of().batch(4)
@@ -454,6 +464,18 @@ def test_gradients_of_ones_own_and_scaled_losses_do_not_go_together(name):
     config = TrainClassifierConfig(per_device_train_batch_size=8)
     with pytest.raises(BadInput, match="which fp16 would scale; use bf16"):
         Training(perceptron(data_of()), method_named(name), config, accelerator=accelerator, data=data_of(), seed=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_steps_in_bfloat16(name, monkeypatch):
+    """All that is learnt has gradients, and the weights stay numbers of 32 bits."""
+    training = training_of(method_named(name), dtype=torch.float32, net=normalised, max_steps=2)
+    monkeypatch.setattr(training.accelerator, "autocast", lambda: torch.autocast("cpu", torch.bfloat16))
+    learnt = {key: one.detach().clone() for key, one in training.model.named_parameters() if one.requires_grad}
+    assert learnt and training.run(None)
+    for key, one in training.model.named_parameters():
+        assert one.dtype == torch.float32 and one.isfinite().all()
+        assert key not in learnt or not torch.equal(one, learnt[key]), key
 
 
 def test_hyperparameters_from_texts():

@@ -7,7 +7,7 @@ With `carried=false` each batch begins at no perturbation. Then m = 1 is natural
 is trained on FGSM's images, made for the weights of one step before.
 
 Deviations: an epoch shows every batch m times, so that it takes as many steps as m epochs of natural training; with
-several processes each has a perturbation of its own, and only the first one's is in a checkpoint.
+several processes each has a perturbation of its own.
 """
 
 from __future__ import annotations

@@ -54,8 +54,9 @@ class MaskedNorm(nn.Module):
 
     def rescaling(self) -> tuple[Tensor, Tensor]:
         """(C,) gamma and beta in use."""
-        code = self.code()
-        return code @ torch.stack(list(self.weights)), code @ torch.stack(list(self.biases))
+        code = self.code()[:, None]
+        weights, biases = (torch.stack(list(one)) for one in (self.weights, self.biases))
+        return (code * weights).sum(0), (code * biases).sum(0)  # a product of matrices would be of 16 bits in autocast
 
     def forward(self, values: Tensor) -> Tensor:
         which = int(self.p > 0)
@@ -65,7 +66,7 @@ class MaskedNorm(nn.Module):
             self.running_var[which],
             *self.rescaling(),
             self.training,
-            self.layer.momentum or 0.0,
+            self.layer.momentum,
             self.layer.eps,
         )
 
@@ -112,8 +113,9 @@ class RobMask(Vicinity):
 
     def begin(self, model: Any, *, count: int, classes: int, shape: tuple[int, ...]) -> None:
         super().begin(model, count=count, classes=classes, shape=shape)
-        if any(not layer.affine or not layer.track_running_stats for _, layer in norms_of(model)):
-            raise BadInput("its batch normalisation must have weights, biases and running statistics")
+        for _, layer in norms_of(model):
+            if not layer.affine or not layer.track_running_stats or layer.momentum is None:
+                raise BadInput("its batch normalisation must have weights, biases, running statistics and a momentum")
         exchange(model, _BatchNorm, lambda layer: MaskedNorm(layer, self.rank))
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
