@@ -111,7 +111,7 @@ def check(attack: Any, config: AttackConfig, norm: str, victim: Any, *, surrogat
         raise BadInput("a surrogate tells the scores of all classes; leave out --top_k, or the surrogate")
     if attack.oracle is GradientOracle and not victim.differentiable:
         raise BadInput(f"{name} needs gradients, and this victim has none; hop_skip_jump needs decisions only")
-    if attack.oracle is not DecisionOracle and not hasattr(victim, "logits"):
+    if attack.oracle is not DecisionOracle and not victim.scored:
         raise BadInput(f"{name} needs scores, and this victim tells none; hop_skip_jump needs decisions only")
 
 

@@ -12,9 +12,10 @@
     python scripts/draw_defenses.py --figure maps --dataset_name ylecun/mnist --nets before=runs/robust after=runs/bn
 
 Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py; for
-sensitivity of either, and the name is SPROUT's alpha and a. radar has the speed of training, too, where the folders of
-the judged nets say what it took. The picture is written to --output_dir (runs/draw_defenses) under the figure's name,
-or another one. `reproduce_defenses.py --figures` draws all figures of the dissertation so.
+sensitivity of either, and the name is SPROUT's alpha and a. For radar a net may have several folders, each with its
+name before it; it has the speed of training, too, where they say what that took. The picture is written to --output_dir
+(runs/draw_defenses) under the figure's name, or another one. `reproduce_defenses.py --figures` draws all figures of the
+dissertation so.
 """
 
 import io
@@ -44,7 +45,7 @@ class FigureArguments:
     image: int = field(default=0, metadata={"help": "maps: the number of the image"})
     curve_judges: list[str] = field(
         default_factory=lambda: ["pgd", "autoattack"],
-        metadata={"help": "curves, radar and sensitivity: whose accuracy"},
+        metadata={"help": "curves, radar and sensitivity: whose accuracy; for radar also within one distance: pgd@0.1"},
     )
     seed: int = field(default=0, metadata={"help": "landscape: seed of the random signs"})
 
@@ -61,6 +62,8 @@ def main(arguments: FigureArguments, source: DataConfig) -> None:
     """Draws one figure."""
     folder = writable_folder(arguments.output_dir or "runs/draw_defenses")
     nets = dict(one.split("=", 1) for one in arguments.nets)
+    if len(nets) < len(arguments.nets) and arguments.figure != "radar":
+        raise BadInput("--nets names a net twice; only radar takes several folders of one")
     draw = {
         "landscape": draw_landscape,
         "curves": draw_curves,
@@ -104,7 +107,11 @@ def draw_curves(arguments: FigureArguments, source: DataConfig, nets: dict[str, 
     """Robust accuracy against the distance."""
     from visionadv.figures import robustness_curves
 
-    return robustness_curves({name: results_of(path) for name, path in nets.items()}, arguments.curve_judges)
+    results = {name: results_of(path) for name, path in nets.items()}
+    for judge in arguments.curve_judges:
+        if lacking := [name for name, one in results.items() if not any(m.startswith(f"{judge}@") for m in one)]:
+            raise BadInput(f"{nets[lacking[0]]} was not judged by {judge}; give other --curve_judges")
+    return robustness_curves(results, arguments.curve_judges)
 
 
 def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
@@ -112,13 +119,20 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
     from visionadv.figures import radar
     from visionadv.invariance import CHANGES
 
-    results = {name: results_of(path) for name, path in nets.items()}
-    wanted = {"clean", *CHANGES, *arguments.curve_judges}
+    results: dict[str, dict[str, Any]] = {}
+    for name, path in (one.split("=", 1) for one in arguments.nets):
+        results[name] = results_of(path) | results.get(name, {})  # of several folders the first one's counts
+    wanted = {"clean", *arguments.curve_judges}
+    if not wanted & {*CHANGES}:
+        wanted |= {*CHANGES}
     shared = [
         measure
         for measure in next(iter(results.values()))
-        if measure.partition("@")[0] in wanted and all(measure in one for one in results.values())
+        if {measure, measure.partition("@")[0]} & wanted and all(measure in one for one in results.values())
     ]
+    told = {*shared} | {measure.partition("@")[0] for measure in shared}
+    if unknown := [one for one in arguments.curve_judges if one not in told]:
+        raise BadInput(f"not all of these runs were judged by {unknown[0]}; give other --curve_judges")
     if len(shared) < 3:
         raise BadInput("these runs have fewer than three measures in common; judge them by the same judges")
     values = {name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()}
@@ -130,10 +144,10 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
 
 
 def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
-    """What the first judge leaves of nets of several alphas and a."""
+    """What judges leave of nets of several alphas and a, each within its largest distance."""
     from visionadv.figures import sensitivity
 
-    values = {}
+    values: dict[str, dict[tuple[float, float], float]] = {judge: {} for judge in arguments.curve_judges}
     for name, path in nets.items():
         try:
             alpha, a = map(float, name.split(","))
@@ -141,10 +155,12 @@ def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[
             raise BadInput(
                 f"--nets of sensitivity are alpha,a=folder, such as 0.01,0.2=runs/net, not {name!r}"
             ) from None
-        found = [one for one in results_of(path) if one.partition("@")[0] == arguments.curve_judges[0]]
-        if not found:
-            raise BadInput(f"{path} was not judged by {arguments.curve_judges[0]}; give other --curve_judges")
-        values[alpha, a] = results_of(path)[found[-1]]["value"]
+        results = results_of(path)
+        for judge, told in values.items():
+            found = [one for one in results if one.partition("@")[0] == judge]
+            if not found:
+                raise BadInput(f"{path} was not judged by {judge}; give other --curve_judges")
+            told[alpha, a] = results[found[-1]]["value"]
     return sensitivity(values, ("alpha", "a"))
 
 

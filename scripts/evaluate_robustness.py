@@ -94,13 +94,12 @@ def check(config: EvaluationConfig, victim: Any, data: Any, surrogate: Any) -> N
 
     if "transfer" in config.judges and surrogate is None:
         raise BadInput("the judge transfer needs --surrogate_name_or_path, whose images are shown to the victim")
-    blind = {"clean", "decision", *CHANGES}
+    blind = {"clean", "decision", "transfer", *CHANGES} | ({"square"} if victim.scored else set())
     if "transfer" in config.judges and not surrogate.differentiable:
         raise BadInput("the judge transfer attacks the surrogate by its gradients, and this one has none; give a net")
     if not victim.differentiable and (needing := [one for one in config.judges if one not in blind]):
-        raise BadInput(
-            f"{', '.join(needing)} need gradients or scores, and this victim has none; --judges clean decision"
-        )
+        others = " ".join(one for one in JUDGES if one in blind - {*CHANGES, "transfer"})
+        raise BadInput(f"{', '.join(needing)} need what this victim doesn't tell; it can have --judges {others}")
     if len(data.shape) != 3 and (needing := [one for one in config.judges if one in CHANGES]):
         others = ", ".join(one for one in JUDGES if one not in CHANGES)
         raise BadInput(f"{', '.join(needing)} are for images, and these data are rows of numbers; there are {others}")

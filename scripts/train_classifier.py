@@ -21,12 +21,13 @@ The same for CIFAR-10, on one GPU:
 
     accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method adversarial \\
         --train_eps 0.3 --method_options steps=40 step_size=0.033 --output_dir runs/robust
-    accelerate launch scripts/train_classifier.py --dataset_name uoft-cs/cifar10 --model resnet --method sprout \\
+    accelerate launch scripts/train_classifier.py --dataset_name uoft-cs/cifar10 --method sprout \\
         --model_name_or_path runs/cifar10 --output_dir runs/sprout
     accelerate launch scripts/train_classifier.py --dataset_name uoft-cs/cifar10 --method bn_finetune \\
         --train_eps 0.031 --model_name_or_path runs/cifar10 --output_dir runs/bn
 
-advprop and robmask make two nets: the folder's is for clean images, and adversarial/ in it is for attacked ones.
+advprop and robmask make two nets: the folder's is for clean images, and adversarial/ in it is for attacked ones; that
+is published as another model, whose name ends in -adversarial.
 method.safetensors has what the method itself has learnt: SPROUT's beta, CAT's distances.
 
 --model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
@@ -94,7 +95,10 @@ def main(
         print_table(json.loads((folder / "results.json").read_text()))
         print(f"the model is in {folder}")
         if arguments.push_to_hub:
-            print("published:", push(folder, arguments.hub_model_id or folder.resolve().name))
+            name = arguments.hub_model_id or folder.resolve().name
+            print("published:", push(folder, name))
+            for other in sorted(folder.glob("*/config.json")):
+                print("published:", push(other.parent, f"{name}-{other.parent.name}"))
 
 
 def load_splits(arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig) -> tuple[Any, Any]:

@@ -223,8 +223,6 @@ class TrainClassifierConfig:
         for name in ("per_device_train_batch_size", "save_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.train_eps is not None and not 0 <= self.train_eps <= 1:
-            raise BadInput(f"--train_eps must be from 0 to 1, the range of images, not {self.train_eps}")
         if wrong := [one for one in self.method_options if "=" not in one]:
             raise BadInput(f"--method_options are name=value, such as steps=10, not {wrong[0]!r}")
         if self.teacher_name_or_path and self.method != "distillation":

@@ -82,18 +82,20 @@ def radar(values: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
-def sensitivity(values: Mapping[tuple[float, float], float], names: tuple[str, str]) -> Figure:
-    """A measure against one hyperparameter, a line for each value of another: Figure 5.9a."""
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for second in sorted({pair[1] for pair in values}):
-        points = sorted((first, value) for (first, other), value in values.items() if other == second)
-        axes.plot(*zip(*points, strict=True), "o-", label=f"{names[1]} = {second:g}")
-    axes.set_xlabel(names[0])
-    axes.set_xscale("log")
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(True, linewidth=0.4)
-    axes.legend(frameon=False)
+def sensitivity(measures: Mapping[str, Mapping[tuple[float, float], float]], names: tuple[str, str]) -> Figure:
+    """Measures, a panel for each, against one hyperparameter, a line for each value of another: Figure 5.9a."""
+    figure = Figure(figsize=(4.6 * len(measures), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, (measure, values) in zip(panels, measures.items(), strict=True):
+        for second in sorted({pair[1] for pair in values}):
+            points = sorted((first, value) for (first, other), value in values.items() if other == second)
+            axes.plot(*zip(*points, strict=True), "o-", label=f"{names[1]} = {second:g}")
+        axes.set_title(measure)
+        axes.set_xlabel(names[0])
+        axes.set_xscale("log")
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.grid(True, linewidth=0.4)
+    panels[0].legend(frameon=False)
     return figure
 
 

@@ -85,7 +85,7 @@ def make_goal(
         return Goal(labels, others + (others >= labels))
     if kind != "least_likely":
         raise BadInput(f"there is no goal {kind!r}; there are {', '.join(GOALS)}")
-    if not hasattr(victim, "logits"):
+    if not victim.scored:
         raise BadInput("the victim tells no scores, so that no class is the least likely; choose another goal")
     with torch.no_grad():
         logits = victim.logits(images).scatter(1, labels[:, None], torch.inf)

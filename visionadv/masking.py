@@ -28,10 +28,10 @@ THRESHOLD = 0.05
 JUDGED_BY = ("clean", "gradients", "pgd", "pgd_long", "pgd_restarts", "margin", "square")  # judges that it needs
 IMAGES, LEFT = 100, 20
 PLAIN = {  # what a sign says, in words
-    "losses": "of the images that PGD leaves right with the cross-entropy it gets {value:.1%} wrong with the margin",
-    "scores": "of those that PGD leaves right from many starts an attack without gradients gets {value:.1%} wrong",
-    "restarts": "of those that PGD leaves right from one start it gets {value:.1%} wrong from many, in as many steps",
-    "gradients": "at {value:.1%} of the images there is no gradient to follow",
+    "losses": "of the images that PGD leaves right with the cross-entropy it gets {value} wrong with the margin",
+    "scores": "of those that PGD leaves right from many starts an attack without gradients gets {value} wrong",
+    "restarts": "of those that PGD leaves right from one start it gets {value} wrong from many, in as many steps",
+    "gradients": "at {value} of the images there is no gradient to follow",
 }
 
 
@@ -53,7 +53,7 @@ class Sign:
     @property
     def words(self) -> str:
         """What it says."""
-        return PLAIN[self.name].format(value=self.value)
+        return PLAIN[self.name].format(value=f"{self.value:.1%}" if self.judged else "an unknown share")
 
 
 def signs(records: Sequence[dict[str, Any]], eps: float) -> list[Sign]:

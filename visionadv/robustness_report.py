@@ -59,6 +59,7 @@ def _verdict(found: Sequence[Sign], eps: float) -> dict[str, Any]:
             "interval": f"{sign.low:.1%} to {sign.high:.1%}",
             "threshold": f"{THRESHOLD:.0%}",
             "fires": sign.fires,
+            "judged": sign.judged,
         }
         for sign in found
     ]

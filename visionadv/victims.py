@@ -1,8 +1,9 @@
 """Who is attacked: anything that says a class, or a score for each, of images from 0 to 1.
 
 `classes` is the number of classes, None as long as it isn't known; `differentiable` says whether there are gradients,
-and `randomized` whether two answers about one image may differ. `at_once` is how many images it is best asked about
-together. `decide` says the class of each image (N, ...), and where there are scores `logits` says these, (N, K).
+`scored` whether there are scores, and `randomized` whether two answers about one image may differ. `at_once` is how
+many images it is best asked about together. `decide` says the class of each image (N, ...), and where there are scores
+`logits` says these, (N, K).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class ModuleVictim(nn.Module):
         randomized: whether two answers about one image may differ.
     """
 
-    differentiable = True
+    differentiable = scored = True
     mean: Tensor
     std: Tensor
 
@@ -102,6 +103,11 @@ class PredictVictim:
     def __init__(self, model: Any, classes: int) -> None:
         self.model, self.classes = model, classes
 
+    @property
+    def scored(self) -> bool:
+        """Whether it tells probabilities."""
+        return hasattr(self.model, "predict_proba")
+
     def decide(self, images: Tensor) -> Tensor:
         """(N,) the class that `predict` says."""
         answer = np.ascontiguousarray(self.model.predict(_rows(images)))
@@ -116,7 +122,7 @@ class PredictVictim:
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, K) logarithms of what `predict_proba` says."""
-        if not hasattr(self.model, "predict_proba"):
+        if not self.scored:
             raise BadInput(f"a {type(self.model).__name__} tells no probabilities; attack it by its decisions")
         told = np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64)
         return torch.from_numpy(told).clamp(min=1e-12).log().to(images)
@@ -134,7 +140,7 @@ class PredictVictim:
 class CallableVictim:
     """A function from images (N, ...) to classes (N,): a remote service, for one."""
 
-    differentiable = False
+    differentiable = scored = False
     at_once = AT_ONCE
 
     def __init__(self, function: Callable[[Tensor], Tensor], classes: int | None = None, *, randomized: bool = False):
@@ -149,6 +155,8 @@ class CallableVictim:
 
 class CallableScoresVictim(CallableVictim):
     """A function from images (N, ...) to the score of each class (N, K)."""
+
+    scored = True
 
     @torch.no_grad()
     def decide(self, images: Tensor) -> Tensor:

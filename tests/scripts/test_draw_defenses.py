@@ -26,7 +26,7 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     figures = {
         "landscape": ["sprout", "cat", "--count", 3, "--points", 3],
         "curves": ["sprout-judged", "cat-judged", "--curve_judges", "pgd"],
-        "radar": ["sprout-judged", "cat-judged"],
+        "radar": ["sprout-judged", "cat-judged", "--curve_judges", "pgd@0.1", "rotation"],
         "labels": ["sprout"],
         "distances": ["cat"],
         "norms": ["net", "bn"],
@@ -42,6 +42,10 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     run("draw_defenses", "--figure", "sensitivity", "--curve_judges", "pgd", "--nets", *pairs, "--output_dir", "drawn")
     assert (tmp_path / "drawn" / "sensitivity.png").exists()
     assert training_time(str(tmp_path / "cat-judged")) > 0 == training_time(str(tmp_path / "cat"))
+    for figure in ("curves", "radar", "sensitivity"):
+        wrong = ["--figure", figure, "--curve_judges", "pgd", "pdg", "--nets", *pairs]
+        done = run_here("draw_defenses.py", *wrong, env=environment)
+        assert done.returncode == 2 and "judged by pdg; give other --curve_judges" in done.stderr.splitlines()[-1]
     done = run_here("draw_defenses.py", "--figure", "labels", "--nets", f"cat={tmp_path / 'cat'}", env=environment)
     assert done.returncode == 2 and "has no beta of a method" in done.stderr.splitlines()[-1]
     results = json.loads((tmp_path / "cat-judged" / "results.json").read_text())
@@ -54,6 +58,7 @@ def test_every_figure_is_drawn(tmp_path, run_here):
         ([], "--nets are missing"),
         (["--nets", "x"], "--nets are name=folder"),
         (["--nets", "x=nowhere", "--figure", "curves"], "is no run folder of evaluate_robustness.py"),
+        (["--nets", "x=nowhere", "x=y", "--figure", "curves"], "names a net twice; only radar"),
         (["--nets", "x=nowhere", "--figure", "sensitivity"], "of sensitivity are alpha,a=folder"),
         (["--nets", "x=nowhere", "--figure", "maps"], "of two nets, before and after"),
         (["--nets", "x=nowhere", "y=nowhere", "--figure", "labels"], "of one net, and --nets names 2"),

@@ -1,10 +1,15 @@
 """`evaluate_robustness.py` as users run it: the run folder, resume, blended nets, and what is refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from evaluate_robustness import check
+from sklearn.tree import DecisionTreeClassifier
 
+from visionadv.configs import BadInput, EvaluationConfig
 from visionadv.loading import EMBEDDED
+from visionadv.victims import PredictVictim
 
 QUICK = "--max_samples 8 --per_device_batch_size 4 --test_eps 0.2 --long_steps 10 --restarts 2"
 QUICK += " --square_queries 30 --autoattack_queries 30"
@@ -93,6 +98,7 @@ def test_training_tells_the_robustness_of_what_it_made(tmp_path, run_here):
         (["--judges", "jury"], "there is no judge jury"),
         (["--judges", "transfer"], "needs --surrogate_name_or_path"),
         (["--test_eps", "2"], "--test_eps are above 0 and at most 1"),
+        (["--judges", "transfer"], "needs --surrogate_name_or_path"),
         (["--blend_name_or_path", "x"], "give its --model_name_or_path"),
         (["--model_name_or_path", "./nowhere"], "nowhere"),
     ],
@@ -103,10 +109,25 @@ def test_mistakes_are_one_line(options, told, judge_here):
 
 
 @pytest.mark.parametrize(
+    ("kind", "judge"),
+    [("scores", "square"), ("scores", "decision"), ("decisions", "decision"), ("decisions", "transfer")],
+)
+def test_who_can_judge_a_victim_without_gradients(kind, judge):
+    """Trees: those by scores where it tells probabilities, and whatever is found on another victim."""
+    data = SimpleNamespace(shape=(1, 8, 8))
+    scored, net = DecisionTreeClassifier(), SimpleNamespace(differentiable=True)
+    victim = PredictVictim(scored if kind == "scores" else SimpleNamespace(predict=scored.predict), classes=2)
+    check(EvaluationConfig(judges=["clean", judge]), victim, data, net)
+    said = "clean square decision" if kind == "scores" else "clean decision"
+    with pytest.raises(BadInput, match=f"pgd need what this victim doesn't tell; it can have --judges {said}$"):
+        check(EvaluationConfig(judges=["clean", "pgd", judge]), victim, data, net)
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--method", "adversarial", "--train_eps", "1.5"], "--train_eps must be from 0 to 1"),
-        (["--method", "adversarial", "--train_eps", "-0.1"], "--train_eps must be from 0 to 1"),
+        (["--method", "adversarial", "--train_eps", "1.5"], "eps must be from 0 to 1, the range of images"),
+        (["--method", "adversarial", "--train_eps", "-0.1"], "eps must be from 0 to 1, the range of images"),
         (["--method", "gaussian", "--train_eps", "0.1"], "gaussian has no eps; it has sigma"),
         (["--method", "cat", "--method_options", "eta"], "--method_options are name=value"),
         (["--method", "robmask"], "a small_cnn has no batch normalisation"),

@@ -126,6 +126,27 @@ def test_published_and_loaded_back_bit_equal(published, tmp_path):
     assert "manifest.json" not in files and not any("checkpoint" in path for path in files)
 
 
+def test_both_nets_of_a_method_are_published(tmp_path):
+    """AdvProp's net for adversarial images is a model of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--method", "advprop", *TINY]
+    command += ["--model", "resnet", "--max_steps", "1", "--output_dir", str(tmp_path / "net")]
+    with LocalHub() as hub:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
+        done = subprocess.run(
+            [*command, "--push_to_hub", "--hub_model_id", "me/net"],
+            env=environment | hub.environment(tmp_path / "home"),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        for name, folder in (("net", tmp_path / "net"), ("net-adversarial", tmp_path / "net" / "adversarial")):
+            assert f"published: {hub.url}/me/{name}\n" in done.stdout
+            files = hub.files(f"models/me/{name}")
+            assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+            assert sorted(files) == ["README.md", "config.json", "model.safetensors", "results.json"]
+
+
 @pytest.mark.slow
 def test_two_processes(tmp_path, train_here):
     """They share each batch, and end like one that has it whole, but for the order of sums."""

@@ -193,6 +193,8 @@ def test_the_page_shows_every_judge_and_the_verdict():
     assert "&lt;b&gt;" in page and "<svg" in page
     assert "Square, by scores, within 0.1" in page and "30.0 %" in page
     assert "masked gradients" not in robustness_report(rows, results, manifest)
+    few = robustness_report(rows[:50], results, manifest, distances=[0.1])
+    assert few.count("<td>can't be judged<br>") == 4 and "harmless" not in few and "0.0% wrong" not in few
     assert page == robustness_report(rows, results, manifest, distances=[0.1])
 
 

@@ -1,5 +1,6 @@
 """The trainer: against torch's own loop, its batches, its checkpoints, and what it costs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -120,6 +121,25 @@ def test_interrupted_training_ends_like_an_uninterrupted_one(tmp_path):
         again.vicinity.scale, whole.vicinity.scale
     )
     assert steps == list(range(11, 21))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"step": 5, "processes": 2}, "checkpoint-5 is of 2 processes, and now there are 1; go on with as many"),
+        ({"step": 5, "processes": 1}, "checkpoint-5 is of another method, net or data set"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(changed, told, tmp_path):
+    training_of(max_steps=5).run(tmp_path)
+    (tmp_path / "checkpoint-5" / "state.json").write_text(json.dumps(changed))
+    with pytest.raises(BadInput, match=told):
+        training_of(Repeated()).run(tmp_path)
+
+
+def test_one_class_is_nothing_to_learn():
+    with pytest.raises(BadInput, match="all images are of one class"):
+        training_of(data=data_of(classes=1))
 
 
 SEVERAL = """

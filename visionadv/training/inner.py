@@ -93,7 +93,7 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 
 def check_attack(eps: float, steps: int, step_size: float, norm: str = "linf") -> None:
     """Raises BadInput for what can't be an attack within a distance."""
-    if eps < 0 or (norm == "linf" and eps > 1):
+    if not 0 <= eps <= (1 if norm == "linf" else torch.inf):
         raise BadInput(f"eps must be from 0 to 1, the range of images, not {eps}")
     if steps < 1 or step_size <= 0:
         raise BadInput(f"an inner attack takes at least 1 step, of a size above 0, not {steps} of {step_size}")

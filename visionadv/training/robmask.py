@@ -33,6 +33,7 @@ class MaskedNorm(nn.Module):
     """Batch normalisation of k bases; `p`, the part of eps_max that images were attacked by, says which are in use."""
 
     p = 0.0
+    layer: Any
     running_mean: Tensor
     running_var: Tensor
 

@@ -4,12 +4,14 @@ Labels are drawn from a Dirichlet distribution, y~ = Dirichlet((1 - alpha) y + a
 them as hard as it can (5.6), by ascent along the gradient that comes with the weights' (no pass of its own). With it go
 Gaussian augmentation and Mixup. Each of the three can be switched off; without any it is natural training.
 
-Text and code differ: Algorithm 9 has alpha and 1 - alpha the other way round than (5.6) and Table 5.1, which is what is
-done here; the authors' code draws from Dirichlet(10 y + beta) (`alpha=0.5 concentration=20` here), takes three steps of
-the weights for one of beta, and keeps the epoch of the best attack on the test set. beta's step isn't told anywhere.
+Text and code differ. Algorithm 9 has alpha and 1 - alpha the other way round than (5.6) and Table 5.1, which is what is
+done here. The authors' code draws from Dirichlet(10 y + beta) (`alpha=0.0909 concentration=11` here), once for each of
+the two images that Mixup mixes, and mixes the losses; here it is drawn once, around the mixed label. Its beta begins at
+1 and is moved behind every three steps of the weights, in a pass of its own on unchanged images, by SGD with the
+weights' rate, momentum and decay. It keeps the epoch that withstands an attack on the test set best.
 
-Deviations: beta begins near 1, at the same place for every seed, and stays above `LEAST`. With several processes images
-are mixed within each.
+Deviations: beta's step, which the text doesn't tell, is `beta_rate` times its gradient. beta begins near 1, at the same
+place for every seed, and stays above `LEAST`. With several processes images are mixed within each.
 """
 
 from __future__ import annotations

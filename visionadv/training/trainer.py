@@ -46,7 +46,7 @@ class Training:
         seed: of the order of the images and of all `noise`; dropout takes torch's global generator.
 
     Raises:
-        BadInput: the method can't train this model, or not in this precision.
+        BadInput: the method can't train this model, or not in this precision; or there is only one class.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Training:
     ) -> None:
         self.config, self.accelerator, self.seed, self.step = config, accelerator, seed, 0
         shape = (config.per_device_train_batch_size, *data.shape)
+        if len(data.classes) < 2:
+            raise BadInput("all images are of one class, so that there is nothing to learn; give data of at least two")
         if accelerator.mixed_precision == "fp16" and vicinity.own_gradients:
             raise BadInput("the method takes gradients of its own, which fp16 would scale; use bf16")
         vicinity.begin(model, count=len(data), classes=len(data.classes), shape=shape)
@@ -188,7 +190,8 @@ class Training:
         (part / self._method_file).write_bytes(safetensors.torch.save(state))
         self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:
-            (part / STATE).write_text(json.dumps({"step": self.step} | self.cost))
+            state = {"step": self.step, "processes": self.accelerator.num_processes}
+            (part / STATE).write_text(json.dumps(state | self.cost))
             shutil.rmtree(folder / name, ignore_errors=True)
             part.rename(folder / name)
             for old in folder.glob("checkpoint-*"):
@@ -197,13 +200,23 @@ class Training:
         self.accelerator.wait_for_everyone()
 
     def _load(self, folder: Path) -> None:
-        """Goes back to the newest checkpoint, if there is one."""
+        """Goes back to the newest checkpoint, if there is one. Raises BadInput if another training has made it."""
         found = sorted(folder.glob(f"checkpoint-*/{STATE}"), key=lambda path: int(path.parent.name.split("-")[1]))
-        if found:
-            self.accelerator.load_state(str(found[-1].parent))
-            self.vicinity.load_state_dict(safetensors.torch.load((found[-1].parent / self._method_file).read_bytes()))
-            state = json.loads(found[-1].read_text())
-            self.step, self._spent = state["step"], (state.get("seconds", 0.0), state.get("cpu_seconds", 0.0))
+        if not found:
+            return
+        part, state = found[-1].parent, json.loads(found[-1].read_text())
+        processes = state.get("processes", self.accelerator.num_processes)
+        if processes != self.accelerator.num_processes:
+            raise BadInput(
+                f"{part} is of {processes} processes, and now there are {self.accelerator.num_processes}; go on with "
+                "as many, since each has its share of a batch and a state of its own"
+            )
+        try:
+            self.vicinity.load_state_dict(safetensors.torch.load((part / self._method_file).read_bytes()))
+            self.accelerator.load_state(str(part))
+        except (RuntimeError, ValueError) as error:  # names or shapes, of a method, a net or its optimizer
+            raise BadInput(f"{part} is of another method, net or data set; give another --output_dir") from error
+        self.step, self._spent = state["step"], (state.get("seconds", 0.0), state.get("cpu_seconds", 0.0))
 
 
 def _clocks() -> tuple[float, float]:
