@@ -105,6 +105,10 @@ def check(attack: Any, config: AttackConfig, norm: str, victim: Any, *, surrogat
         raise BadInput(f"{name} knows no targets; use --goal untargeted")
     if config.eps is None and attack.eps is not None and norm != attack.norms[0]:
         raise BadInput(f"{name}'s usual eps of {attack.eps} is for {attack.norms[0]}; give --eps for {norm}")
+    if config.unclipped and attack.oracle is not DecisionOracle:
+        raise BadInput(f"--unclipped is for attacks by decisions, and {name} is none")
+    if config.target is not None and config.target >= (victim.classes or config.target + 1):
+        raise BadInput(f"--target {config.target} is none of the victim's {victim.classes} classes, from 0 on")
     if config.top_k is not None and not getattr(attack, "partial", False):
         raise BadInput(f"{name} needs the scores of all classes; leave out --top_k, or use --attack nes")
     if config.top_k is not None and surrogate:

@@ -100,6 +100,8 @@ def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
     ids = list(range(min(len(data), 2 * (most + further))))
     images, labels = data.images(ids), data.labels[ids]
     right = (victim.decide(images) == labels).nonzero()[: most + further, 0]
+    if len(right) == 0:
+        raise BadInput(f"of the first {len(ids)} images none is classified rightly; give a model of these data")
     if len(right) <= most and further:
         raise BadInput(f"{len(right)} images are classified rightly, and {most} are attacked; none is left to tune on")
     return victim, *[(images[some], labels[some]) for some in (right[:most], right[most:])]
@@ -202,21 +204,20 @@ def reached_by(victim: Any, images: Any, labels: Any, adversarial: Any, eps: flo
     """Of each image whether what an attack returns succeeds within eps (Linf), or else at which L2 distance."""
     import torch
 
-    from visionadv.distances import size
-    from visionadv.oracles import SLACK
+    from visionadv.distances import fits, size
 
     adversarial = adversarial.clamp(0, 1)
     wrong = victim.decide(adversarial) != labels
     delta = adversarial - images
     if eps is not None:
-        return (wrong & (size(delta, "linf") <= eps + SLACK)).tolist()
+        return (wrong & fits(size(delta, "linf"), eps)).tolist()
     return size(delta, "l2").where(wrong, torch.inf).tolist()
 
 
 def show(value: Any) -> str:
-    """A number, or an estimate with its interval."""
+    """A number, or an estimate with its interval; None is more than any number."""
     if not isinstance(value, dict):
-        return f"{value:.3g}"
+        return "-" if value is None else f"{value:.3g}"
     return "{} [{}, {}]".format(*("-" if value[k] is None else f"{value[k]:.4g}" for k in ("value", "low", "high")))
 
 

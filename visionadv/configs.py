@@ -1,5 +1,6 @@
 """Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -118,10 +119,10 @@ class AttackConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.eps is not None and not self.eps > 0:
-            raise BadInput(f"--eps must be above 0, not {self.eps}")
-        if self.budget is not None and self.budget < 1:
-            raise BadInput(f"--budget {self.budget} doesn't even show the unchanged image; give at least 1")
+        if self.eps is not None and not 0 < self.eps < math.inf:
+            raise BadInput(f"--eps must be above 0 and finite, not {self.eps}")
+        if self.budget is not None and self.budget < 2:
+            raise BadInput(f"--budget {self.budget} shows no more than the unchanged image, if that; give at least 2")
         if self.goal == "targeted" and self.target is None:
             raise BadInput("--goal targeted needs --target, the number of a class; random_target draws one")
         if self.goal != "targeted" and self.target is not None:

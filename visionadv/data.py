@@ -155,9 +155,12 @@ def _pictures(
             some: Any = wanted[start : start + READ_AT_ONCE]
             some = slice(some.start, some.stop) if isinstance(some, range) else list(some)  # a slice is read faster
             for place, one in enumerate(encoded[some][column], start):
-                with Image.open(io.BytesIO(_bytes(one, name, place))) as picture:
-                    picture = picture if picture.mode == mode else picture.convert(mode)
-                    values[place] = np.asarray(_square(picture, image_size)).reshape(height, width, len(mode))
+                try:
+                    with Image.open(io.BytesIO(_bytes(one, name, wanted[place]))) as picture:
+                        picture = picture if picture.mode == mode else picture.convert(mode)
+                        values[place] = np.asarray(_square(picture, image_size)).reshape(height, width, len(mode))
+                except OSError as error:  # its header can be read, and the rest can't
+                    raise BadInput(f"image {wanted[place]} of {name} can't be read: {error}") from error
         return torch.from_numpy(values).permute(0, 3, 1, 2).contiguous()
 
     return Images(labels, classes, (len(mode), height, width), read, fingerprint=digest.hexdigest())
@@ -236,13 +239,14 @@ def _label_column(rows: Any, name: str, asked: str | None) -> str:
 def _labels(splits: Any, rows: Any, name: str, column: str) -> tuple[Tensor, Sequence[str]]:
     """The classes (N,) of rows, and the names of all that there are; whole numbers are numbers of classes."""
     values, kind = list(rows[column]), rows.features[column]
-    if None in values or -1 in values:
-        place = next(i for i, one in enumerate(values) if one in (None, -1))
-        raise BadInput(f"row {place} of {name} has no label; choose a split that has")
+    if not all(isinstance(one, str | int | float | None) for one in values):
+        raise BadInput(f"column {column!r} of {name} has several values a row; an image is of one class here")
+    if missing := [place for place, one in enumerate(values) if one in (None, -1) or one != one]:
+        raise BadInput(f"row {missing[0]} of {name} has no label; choose a split that has")
     if type(kind).__name__ == "ClassLabel":
         return torch.tensor(values), kind.names
     found = {one for split in splits.values() if column in split.column_names for one in split.unique(column)}
-    found -= {None, -1}
+    found = {one for one in found if one not in (None, -1) and one == one}
     if all(isinstance(one, str) for one in found):
         names = sorted(found)
         number = {one: place for place, one in enumerate(names)}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 NORMS = ("l0", "l1", "l2", "linf")
+SLACK = 1e-6  # of a limit: what rounding may add to a distance, of large ones in proportion
 
 
 def size(delta: Tensor, norm: str) -> Tensor:
@@ -19,6 +20,11 @@ def size(delta: Tensor, norm: str) -> Tensor:
     if norm == "linf":
         return flat.abs().amax(1)  # a tenth of vector_norm's time
     return torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0}[norm], dim=1)
+
+
+def fits(sizes: Tensor, limit: float) -> Tensor:
+    """(N,) which sizes are within a limit."""
+    return sizes <= limit + SLACK * max(1.0, 3 * limit)
 
 
 def project(delta: Tensor, radius: float | Tensor, norm: str) -> Tensor:
@@ -54,7 +60,9 @@ def steepest(gradient: Tensor, norm: str) -> Tensor:
     if norm == "linf":
         return gradient.sign()
     if norm == "l2":
+        least = torch.finfo(flat.dtype).tiny
+        flat = flat / flat.abs().amax(1, keepdim=True).clamp(min=least)  # it may be too small to be squared
         lengths = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        return (flat / lengths.clamp(min=torch.finfo(flat.dtype).tiny)).reshape(gradient.shape)
+        return (flat / lengths.clamp(min=least)).reshape(gradient.shape)
     largest = torch.zeros_like(flat).scatter_(1, flat.abs().argmax(1, keepdim=True), 1.0)
     return (largest * flat.sign()).reshape(gradient.shape)

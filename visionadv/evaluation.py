@@ -16,12 +16,13 @@ from torch import Tensor
 from visionadv.attack import carry_out
 from visionadv.attacks import attack_named
 from visionadv.configs import EvaluationConfig
+from visionadv.distances import fits
 from visionadv.goals import Goal
 from visionadv.gradients import input_gradients
 from visionadv.invariance import CHANGES
 from visionadv.masking import JUDGED_BY, shares
 from visionadv.noise import example_seeds
-from visionadv.oracles import SLACK, DecisionOracle
+from visionadv.oracles import DecisionOracle
 from visionadv.transfer import carry_over
 
 Judge = Callable[[Any, Tensor, Tensor, Tensor], Tensor]  # victim, images, labels, seeds: (B,) bool
@@ -186,7 +187,7 @@ def all_within(attack: Any, norm: str, distances: Sequence[float], budget: int |
         return last[2]
 
     for eps in distances:
-        yield eps, lambda *given, eps=eps: ~(nearest(*given) <= eps + SLACK)
+        yield eps, lambda *given, eps=eps: ~fits(nearest(*given), eps)
 
 
 def evaluate(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from visionadv.configs import BadInput
 from visionadv.models import MODELS, model_class
@@ -37,11 +40,11 @@ def load_victim(
     Raises:
         BadInput: nothing there, no network, something else, or another number of classes.
     """
-    name = name_or_path or EMBEDDED
+    name = os.path.expanduser(name_or_path or EMBEDDED)
     if name.startswith(TORCHVISION):
         victim: Any = _torchvision(name.removeprefix(TORCHVISION))
     elif Path(name).suffix == ".txt":
-        victim = _lightgbm(Path(name).expanduser())
+        victim = _lightgbm(Path(name))
     elif "architecture" in (config := _config(name)):
         victim = ModuleVictim(model := load_classifier(name), classes=model.classes)
     elif "model_type" in config:
@@ -64,7 +67,7 @@ def load_classifier(name: str) -> Any:
     Raises:
         BadInput: nothing there, no network, or another model.
     """
-    config = _config(name)
+    config = _config(name := os.path.expanduser(name))
     if config.get("architecture") not in MODELS:
         raise BadInput(f"{name} is none of our nets; give a folder of scripts/train_classifier.py, or its Hub id")
     try:
@@ -103,27 +106,48 @@ def _transformers(name: str) -> ModuleVictim:
     """Any image classifier of transformers, and what its processor does to images."""
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    safe = {"trust_remote_code": False}
+    safe, kind = {"trust_remote_code": False}, AutoModelForImageClassification
     try:
-        model = AutoModelForImageClassification.from_pretrained(name, dtype=torch.float32, use_safetensors=True, **safe)
+        model, told = kind.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **safe
+        )
         processor = AutoImageProcessor.from_pretrained(name, **safe)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"{name} is no image classifier that can be loaded safely: {_told(error)}") from error
-    full = 255 * processor.rescale_factor if processor.do_rescale else 255.0  # what an image's 1 becomes
-    channels = int(getattr(model.config, "num_channels", 3))
-    mean, std = [0.0] * channels, [1.0] * channels
-    if processor.do_normalize:
-        mean, std = list(processor.image_mean), list(processor.image_std)
-    return ModuleVictim(
-        model,
-        mean=[one / full for one in mean],
-        std=[one / full for one in std],
-        size=_size(processor),
-        classes=model.config.num_labels,
-    )
+    if missing := sorted({*told["missing_keys"]} & {one for one, _ in model.named_parameters()}):
+        raise BadInput(f"{name} has no {missing[0]}, so that it isn't trained as a classifier; give one that is")
+    size, channels = _size(processor, name), int(getattr(model.config, "num_channels", 3))
+    mean, std, flip = _normalisation(processor, channels, size or (64, 64), name)
+    return ModuleVictim(model, mean=mean, std=std, size=size, flip=flip, classes=model.config.num_labels)
 
 
-def _size(processor: Any) -> tuple[int, int] | None:
+def _normalisation(
+    processor: Any, channels: int, size: tuple[int, int], name: str
+) -> tuple[list[float], list[float], bool]:
+    """Mean and std (C,) of a processor, for images in [0, 1], and whether it reverses the channels.
+
+    They are what it makes of a black image, and of one with a single channel that isn't: processors differ in what they
+    do, and in what they call it. Raises BadInput for one that does something else to colours.
+    """
+
+    def made(values: Sequence[int]) -> np.ndarray:
+        image = np.broadcast_to(np.array(values, dtype=np.uint8), (*size, channels))
+        out = processor(image.copy(), input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+        return out[0].double().flatten(1).median(1).values.numpy()
+
+    black = made([0] * channels)
+    slopes = np.stack([made([255 * (k == j) for j in range(channels)]) - black for k in range(channels)], axis=1)
+    flip = channels > 1 and abs(slopes[0, -1]) > abs(slopes[0, 0])
+    straight = slopes[:, ::-1] if flip else slopes
+    scale = straight.diagonal()
+    tried = [40 * (place + 1) for place in range(channels)]
+    expected = scale * np.array(tried[::-1] if flip else tried) / 255 + black
+    if not (np.abs(scale) > 0).all() or np.abs(made(tried) - expected).max() > 1e-4 * np.abs(scale).max():
+        raise BadInput(f"what the processor of {name} does to colours is no normalisation; wrap the model yourself")
+    return (-black / scale).tolist(), (1 / scale).tolist(), flip
+
+
+def _size(processor: Any, name: str) -> tuple[int, int] | None:
     """(H, W) of what a processor makes of an image, None where it leaves the size as it is."""
     size: Any = None
     if getattr(processor, "do_center_crop", False):
@@ -133,7 +157,10 @@ def _size(processor: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     side = size.get("shortest_edge")
-    return (size["height"], size["width"]) if side is None else (side, side)
+    height, width = (size.get("height"), size.get("width")) if side is None else (side, side)
+    if height is None or width is None:
+        raise BadInput(f"the processor of {name} makes images of several sizes; give it a height and a width")
+    return height, width
 
 
 def _torchvision(name: str) -> ModuleVictim:

@@ -26,6 +26,16 @@ def margin(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
     return goal.margin(logits, rows)
 
 
+def margin_up_to(confidence: float) -> Loss:
+    """The margin up to a confidence (kappa of Carlini and Wagner); beyond, it has no gradient, but at a tie it has."""
+
+    def short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
+        margin = goal.margin(logits, rows)
+        return margin.where(margin <= confidence, confidence)
+
+    return short_of
+
+
 def difference_of_logits_ratio(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
     """The margin over the spread of the largest logits, so that their scale doesn't matter.
 

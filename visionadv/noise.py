@@ -26,7 +26,10 @@ def example_seeds(seed: int, example_ids: Sequence[int]) -> Tensor:
 
 
 def uniform(seeds: Tensor, step: int | Tensor, shape: Sequence[int], *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, *shape) numbers of the open interval (0, 1) for seeds (N,) at a step, one for all or (N,) of their own."""
+    """(N, *shape) numbers from 0 to 1 for seeds (N,) at a step, one for all or (N,) of their own.
+
+    As float64 they are neither 0 nor 1; rounded to float32 a few are 1.
+    """
     high, low = _halves(seeds, step, math.prod(shape))
     return torch.stack([high, low], dim=2).flatten(1)[:, : math.prod(shape)].reshape(-1, *shape).to(dtype)
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from visionadv.configs import BadInput
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "several numbers in brackets",
+}
 
 
 def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +36,7 @@ def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict
             value = text.lower() == "true"
         if default is not None and type(value) is not type(default):
             kind = KINDS.get(type(default).__name__, "a word")
-            raise BadInput(f"{owner}'s {option} is {kind}, such as {default}, not {text!r}")
+            such = f", such as {default}" if default != () else ", such as (2000, 10000)"
+            raise BadInput(f"{owner}'s {option} is {kind}{such}, not {text!r}")
         found[option] = value
     return found

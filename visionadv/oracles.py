@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from visionadv.configs import BadInput
-from visionadv.distances import size
+from visionadv.distances import fits, size
 from visionadv.goals import Goal
 from visionadv.losses import Loss
 from visionadv.pool import Pool
-
-SLACK = 1e-6  # of a distance that has a limit
 
 
 class DecisionOracle:
@@ -140,7 +138,7 @@ class DecisionOracle:
         self.clean_classes[rows[first]] = decisions[first]
         good = reached & (distance < self.distance[rows])
         if self.eps is not None:
-            good &= distance <= self.eps + SLACK
+            good &= fits(distance, self.eps)
         places = good.nonzero()[:, 0]
         if len(places) == 0:
             return
@@ -210,17 +208,22 @@ class ScoreOracle(DecisionOracle):
         self._note(images, rows, numbers[some], told)
         return spread(told, shown)
 
+    def succeeds(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """(N,) whether logits (N, K) of originals `rows` (N,) are a success, by the margin that it must have."""
+        reached = self.goal.reached(logits.argmax(1), rows)
+        if self.confidence > 0:
+            reached &= self.goal.margin(logits, rows) >= self.confidence
+        return reached
+
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
         decisions, margin = logits.argmax(1), self.goal.margin(logits, rows)
-        reached = self.goal.reached(decisions, rows)
-        if self.confidence > 0:
-            reached &= margin >= self.confidence
+        reached = self.succeeds(logits, rows)
         distance = size(images - self.images[rows], self.norm)
         self._keep(images, rows, numbers, reached, decisions, distance)
         nearer = ~self.found[rows] & (margin > self.margin[rows])
         if self.eps is not None:
-            nearer &= distance <= self.eps + SLACK
+            nearer &= fits(distance, self.eps)
         places = nearer.nonzero()[:, 0]
         if len(places) == 0:
             return

@@ -40,10 +40,12 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
         return
     goal = oracle.goal
     some = Goal(goal.labels[rows], None if goal.targets is None else goal.targets[rows])
-    kind = attack.oracle if attack.eps is None else SurrogateOracle
-    pool = None if oracle.pool is None else oracle.pool.of(rows)
-    inner = kind(surrogate, oracle.images[rows], some, norm=oracle.norm, eps=oracle.eps, pool=pool)
+    fixed = attack.eps is not None or (oracle.eps is not None and getattr(attack, "either", False))
+    about = {"norm": oracle.norm, "eps": oracle.eps, "budget": getattr(attack, "budget", None)}
+    about["pool"] = None if oracle.pool is None else oracle.pool.of(rows)
+    inner = (SurrogateOracle if fixed else attack.oracle)(surrogate, oracle.images[rows], some, **about)
     inner.begin()
     if inner.open.any():
         attack.run(inner, seeds[rows])
-    oracle.reached(inner.best, rows)
+    changed = (inner.best != oracle.images[rows]).flatten(1).any(1)  # what wasn't has been shown already
+    oracle.reached(inner.best[changed], rows[changed])

@@ -9,6 +9,7 @@ many images it is best asked about together. `decide` says the class of each ima
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ class ModuleVictim(nn.Module):
         model: it returns logits (N, K), or an object with `logits`, as transformers' do.
         mean, std: of each channel, that the model's images are normalised by.
         size: (H, W) that the model takes, if it isn't that of the images: they are resized inside.
+        flip: whether it takes the channels in reverse; mean and std are of what it takes.
         classes: K, if it is known.
         randomized: whether two answers about one image may differ.
     """
@@ -46,12 +48,13 @@ class ModuleVictim(nn.Module):
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
         size: tuple[int, int] | None = None,
+        flip: bool = False,
         classes: int | None = None,
         randomized: bool = False,
     ) -> None:
         super().__init__()
         self.model = model.eval().requires_grad_(False)
-        self.size, self.classes, self.randomized = size, classes, randomized
+        self.size, self.flip, self.classes, self.randomized = size, flip, classes, randomized
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1) if mean else torch.zeros(()))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1) if std else torch.ones(()))
 
@@ -64,6 +67,8 @@ class ModuleVictim(nn.Module):
         """(N, K), with a gradient if images (N, C, H, W) have one."""
         if self.size and tuple(images.shape[2:]) != self.size:
             images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
+        if self.flip:
+            images = images.flip(1)
         told = self.model((images - self.mean.to(images)) / self.std.to(images))
         return getattr(told, "logits", told).to(images.dtype)  # under autocast they have fewer bits
 
@@ -82,7 +87,7 @@ class ModuleVictim(nn.Module):
 
     def fingerprint(self) -> str:
         """SHA-256 of all weights, and of what is done to images."""
-        digest = hashlib.sha256(f"{type(self.model).__name__} {self.size}".encode())
+        digest = hashlib.sha256(f"{type(self.model).__name__} {self.size}{' flip' * self.flip}".encode())
         for name, values in self.state_dict().items():
             digest.update(name.encode())
             digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -132,9 +137,10 @@ class PredictVictim:
         return self
 
     def fingerprint(self) -> str:
-        """SHA-256 of the model as text: all that it knows, if it tells that, or how it was made."""
-        tells = getattr(self.model, "model_to_string", self.model.__repr__)
-        return hashlib.sha256(tells().encode()).hexdigest()
+        """SHA-256 of all that the model knows: of its text, if it tells that, and else of what pickle makes of it."""
+        if hasattr(self.model, "model_to_string"):
+            return hashlib.sha256(self.model.model_to_string().encode()).hexdigest()
+        return hashlib.sha256(pickle.dumps(self.model)).hexdigest()
 
 
 class CallableVictim:

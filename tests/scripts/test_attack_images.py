@@ -41,8 +41,6 @@ def test_the_embedded_cnn_falls_and_the_images_are_there(tmp_path, run_here):
 
 @pytest.mark.parametrize("name", ["ddn", "square", "hop_skip_jump"])
 def test_an_attack_of_each_kind_resumes_whatever_the_batch(name, tmp_path, run_here):
-    if name not in ATTACKS:
-        pytest.skip(f"no {name} yet")
     options = ["--attack", name, "--max_samples", "10", "--budget", "150", "--output_dir", "run"]
     assert run_here("attack_images.py", *options, "--per_device_batch_size", "4").returncode == 0
     rows = records_of(tmp_path / "run")
@@ -112,11 +110,16 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
         (["--attack", "deepfool", "--goal", "random_target"], "deepfool knows no targets"),
         (["--eps", "8"], "--eps 8.0 of linf is more than the whole range"),
         (["--eps", "0"], "--eps must be above 0"),
-        (["--budget", "0"], "--budget 0 doesn't even show the unchanged image"),
+        (["--eps", "inf", "--norm", "l2"], "--eps must be above 0 and finite"),
+        (["--budget", "1"], "--budget 1 shows no more than the unchanged image"),
+        (["--unclipped", "true"], "--unclipped is for attacks by decisions, and pgd is none"),
+        (["--attack", "square", "--attack_options", "share=abc"], "square's share is a number, not 'abc'"),
+        (["--attack", "zoo", "--attack_options", "grow_at=2000"], "grow_at is several numbers in brackets, such as (2"),
         (["--goal", "targeted"], "--goal targeted needs --target"),
         (["--target", "3"], "--target is for --goal targeted"),
         (["--goal", "targeted", "--target", "4", "--max_samples", "1"], "class 4, is the true label of all images"),
         (["--goal", "targeted", "--target", "12"], "target 12 is none of the victim's 10 classes"),
+        (["--goal", "targeted", "--target", "12", "--attack", "opt"], "target 12 is none of the victim's 10 classes"),
         (["--top_k", "3"], "pgd needs the scores of all classes"),
         (
             ["--attack", "nes", "--top_k", "3", "--surrogate_name_or_path", EMBEDDED],

@@ -225,6 +225,66 @@ def test_confidence_is_the_margin_of_what_is_kept(name):
     assert (oracle.distance >= nearest - 1e-9).all() and (oracle.distance <= 1.3 * nearest).all()
 
 
+@pytest.mark.parametrize("name", ["bg", "carlini_wagner_l2", "deepfool", "ead"])
+def test_a_tie_is_no_success_and_next_to_one(name):
+    """The image lies on the boundary, and the label comes first of two classes with the same logit."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0], [2.0]]).expand(2, 16))
+        model[1].bias.copy_(torch.tensor([8.0, 0.0]))
+    oracle = run(name, attack_named(name).norms[0], ModuleVictim(model, classes=2), torch.full((1, *SHAPE), 0.5))
+    assert not oracle.already.any() and oracle.found.all() and float(oracle.distance) < 0.02
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd"])
+def test_rounding_throws_no_success_away(name):
+    """Single precision, and a distance at which a unit in the last place of its square root is more than 1e-6."""
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(3 * 64 * 64, generator=generator)
+    images = 0.5 + 0.1 * (torch.rand(16, len(weight), generator=generator) - 0.5)
+    images -= ((images - 0.5) @ weight)[:, None] * weight / weight.square().sum()
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(len(weight), 2))
+    with torch.no_grad():  # the boundary is 0.9 of the distance away
+        model[1].weight.copy_(torch.stack([0 * weight, weight / weight.norm()]))
+        model[1].bias.copy_(torch.stack([torch.tensor(9.0), -(weight * 0.5).sum() / weight.norm()]))
+    options = {"fgsm": {}, "bim": {"steps": 1, "step_size": 1.5}, "pgd": {"steps": 5, "step_size": 0.5}}[name]
+    oracle = run(name, "l2", ModuleVictim(model, classes=2), images.view(-1, 3, 64, 64), eps=10.0, **options)
+    assert oracle.found.all() and (oracle.distance <= 10 * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("name", ["hop_skip_jump", "sign_opt", "frugal_sign_opt", "nes", "fab"])
+def test_large_images_are_looked_at_in_parts(name, monkeypatch):
+    """What fits into memory changes nothing but rounding."""
+    victim, images = linear(3), images_near_the_middle(4)
+    options = {"samples": 20} if name == "nes" else {}
+    norm, eps = attack_named(name).norms[-1], limit(name, attack_named(name).norms[-1])
+    whole = run(name, norm, victim, images, eps=eps, budget=300, **options)
+    for module in ("line_search", "fab"):
+        monkeypatch.setattr(f"visionadv.attacks.{module}.VALUES_AT_ONCE", 100)
+    parts = run(name, norm, victim, images, eps=eps, budget=300, **options)
+    assert torch.allclose(parts.distance, whole.distance, rtol=1e-6) and torch.equal(parts.queries, whole.queries)
+
+
+def test_bim_takes_either_of_its_steps_from_the_paper():
+    victim, images = linear(2), images_near_the_middle(4)
+    victim.decide(images)
+    seen = {}
+    for steps, step in [(0, 0.0), (3, 0.0), (0, 1.0), (3, 1.0)]:
+        oracle = run("bim", "linf", victim, images, eps=0.02, steps=steps, step_size=step)
+        seen[steps, step] = int(oracle.gradients.max()), float((oracle.best - images).abs().max())
+    assert seen[0, 0.0] == (6, pytest.approx(0.02)), "min(255 eps + 4, 1.25 * 255 eps) steps of 1 / 255"
+    assert seen[3, 0.0] == (3, pytest.approx(3 / 255)) and seen[3, 1.0][1] == pytest.approx(0.02)
+    assert seen[0, 1.0] == (6, pytest.approx(0.02))
+
+
+def test_least_likely_aims_at_the_goals_target():
+    victim, images = linear(3, seed=4), images_near_the_middle(8)
+    logits = victim.model(images)
+    targets = logits.topk(2, dim=1).indices[:, 1]
+    assert (targets != logits.argmin(1)).all()
+    assert run("least_likely", "linf", victim, images, eps=0.3, targets=targets).found.all()
+
+
 def test_unknown_attacks_and_options_are_refused():
     with pytest.raises(BadInput, match="no attack 'pdg'"):
         attack_named("pdg")
@@ -236,6 +296,17 @@ def test_unknown_attacks_and_options_are_refused():
         attack_named("boundary", every=0)
     with pytest.raises(BadInput, match=r"ddn's gamma must be at least 0, not -0\.1"):
         attack_named("ddn", gamma=-0.1)
+    with pytest.raises(BadInput, match=r"carlini_wagner_linf's decrease must be above 0 and below 1, not 1\.0"):
+        attack_named("carlini_wagner_linf", decrease=1.0)
+    with pytest.raises(BadInput, match=r"carlini_wagner_linf's constant must be above 0, not 0\.0"):
+        attack_named("carlini_wagner_linf", constant=0.0)
+    with pytest.raises(BadInput, match="square's share is a number, not 'abc'"):
+        attack_named("square", share="abc")
+    with pytest.raises(BadInput, match="pgd's step_size must be a finite number, not inf"):
+        attack_named("pgd", step_size=math.inf)
+    with pytest.raises(BadInput, match="as high as wide, and these are 4x3; leave side"):
+        narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+        run("zoo", "l2", ModuleVictim(narrow, classes=2), torch.rand(1, 1, 4, 3), side=2)
     assert attack_named("apgd", targets=0).targets == 0 and attack_named("square", share=0.5).share == 0.5
 
 

@@ -109,6 +109,8 @@ def pictures(count=2):
         ({"image": 2, "other": 2, "label": [1, 2]}, {}, "name one of image, other with --image_column"),
         ({"image": 2, "label": [1, -1]}, {}, "row 1 of .* has no label"),
         ({"image": 2, "label": [0.5, 1]}, {}, "column 'label' of .* holds no classes"),
+        ({"image": 2, "label": [1.0, float("nan")]}, {}, "row 1 of .* has no label"),
+        ({"image": 2, "labels": [[0, 1], [1]]}, {}, "column 'labels' of .* has several values a row"),
         ({"text": ["a", "b"], "label": [0, 1]}, {}, "neither images nor numbers; there are text, label"),
         ({"image": 2, "label": [1, 2]}, {"split": "validation"}, "no split 'validation' in .*; there are test"),
         ({"image": 2, "label": [1, 2]}, {"max_samples": 0}, "zero samples: max_samples must be at least 1"),
@@ -123,6 +125,36 @@ def test_mistakes(columns, options, told, tmp_path):
     found.to_parquet(tmp_path / "test.parquet")
     with pytest.raises(BadInput, match=told):
         load_images(str(tmp_path), **options)
+
+
+def test_a_truncated_picture_is_named(tmp_path):
+    folder_of_images(tmp_path, sizes=((40, 40),) * 4)
+    [path] = tmp_path.glob("test/cat/2.png")
+    path.write_bytes(path.read_bytes()[:-900])
+    data = load_images(str(tmp_path))
+    assert len(data.images([0, 2, 3])) == 3, "cats come first"
+    with pytest.raises(BadInput, match=r"image 1 of .* can't be read"):
+        data.images([0, 1])
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("P", 3), ("LA", 1), ("1", 1)])
+def test_pictures_of_other_modes(mode, channels, tmp_path):
+    """Transparency is left out, palettes are looked up."""
+    made = Image.fromarray(GENERATOR.integers(256, size=(6, 5, 3), dtype=np.uint8)).convert(mode)
+    for animal in ("cat", "dog"):
+        (tmp_path / "test" / animal).mkdir(parents=True)
+        made.save(tmp_path / "test" / animal / "0.png")
+    image, _ = load_images(str(tmp_path)).images(0)
+    expected = np.asarray(made.convert("RGB" if channels == 3 else "L"), dtype=np.float32).reshape(6, 5, channels) / 255
+    assert torch.allclose(image, torch.from_numpy(expected).permute(2, 0, 1))
+
+
+def test_more_than_8_bits_are_refused(tmp_path):
+    for animal in ("cat", "dog"):
+        (tmp_path / "test" / animal).mkdir(parents=True)
+        Image.fromarray(np.full((6, 5), 60000, dtype=np.uint16)).save(tmp_path / "test" / animal / "0.png")
+    with pytest.raises(BadInput, match="more than 8 bits a value"):
+        load_images(str(tmp_path))
 
 
 def test_what_isnt_there(tmp_path):

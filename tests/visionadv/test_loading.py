@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+from transformers import (
+    EfficientNetImageProcessor,
+    MobileViTImageProcessor,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTImageProcessor,
+)
 
 from visionadv.configs import BadInput
 from visionadv.data import load_images
@@ -37,14 +43,29 @@ def test_a_folder_of_ours(tmp_path):
         victim.logits(torch.rand(2, 1, 8, 8))
 
 
-@pytest.mark.parametrize("rescale", [{}, {"do_rescale": False}])
-def test_a_model_of_transformers_with_its_processor(tmp_path, rescale):
+SIZE = {"height": 32, "width": 32}
+NORMAL = {"size": SIZE, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
+PROCESSORS = {
+    "ViT's": ViTImageProcessor(**NORMAL),
+    "of bytes": ViTImageProcessor(**NORMAL, do_rescale=False),
+    "of nothing": ViTImageProcessor(size=SIZE, do_normalize=False),
+    "blue first": MobileViTImageProcessor(do_resize=False, do_center_crop=False),
+    "divided twice": EfficientNetImageProcessor(**NORMAL),
+    "divided once": EfficientNetImageProcessor(**NORMAL, include_top=False),
+    "from -1": EfficientNetImageProcessor(**NORMAL, include_top=False, rescale_offset=True, rescale_factor=1 / 127.5),
+}
+
+
+def tiny_resnet(labels=3):
     torch.manual_seed(0)
-    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=3)
-    model = ResNetForImageClassification(config).eval()
+    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=labels)
+    return ResNetForImageClassification(config).eval()
+
+
+@pytest.mark.parametrize("processor", PROCESSORS.values(), ids=PROCESSORS)
+def test_a_model_of_transformers_with_its_processor(tmp_path, processor):
+    model = tiny_resnet()
     model.save_pretrained(tmp_path)
-    size = {"height": 32, "width": 32}
-    processor = ViTImageProcessor(size=size, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.4], **rescale)
     processor.save_pretrained(tmp_path)
     victim = load_victim(str(tmp_path), classes=3)
     images = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2, 3, 32, 32), dtype=np.uint8))
@@ -52,6 +73,37 @@ def test_a_model_of_transformers_with_its_processor(tmp_path, rescale):
     assert torch.allclose(victim.logits(images.float() / 255), model(pixels).logits, atol=1e-4)
     larger = victim.logits(torch.rand(2, 3, 48, 40))
     assert larger.shape == (2, 3), "resized inside"
+
+
+class Posterized(ViTImageProcessor):
+    """What no normalisation is."""
+
+    def __call__(self, images, **options):
+        return super().__call__(images // 128 * 128, **options)
+
+
+def test_processors_that_are_not_understood_are_refused(tmp_path, monkeypatch):
+    tiny_resnet().save_pretrained(tmp_path)
+    ViTImageProcessor(size={"longest_edge": 64}).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="makes images of several sizes"):
+        load_victim(str(tmp_path))
+    monkeypatch.setattr("transformers.AutoImageProcessor.from_pretrained", lambda *_, **__: Posterized(**NORMAL))
+    with pytest.raises(BadInput, match="does to colours is no normalisation"):
+        load_victim(str(tmp_path))
+
+
+def test_a_body_without_a_head_is_refused(tmp_path, monkeypatch):
+    tiny_resnet().resnet.save_pretrained(tmp_path)
+    ViTImageProcessor(**NORMAL).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match=r"has no classifier\.1\.bias, so that it isn't trained as a classifier"):
+        load_victim(str(tmp_path))
+    tiny_resnet().save_pretrained(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert load_victim(f"~/{tmp_path.name}").classes == 3
+    [weights] = tmp_path.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-50])
+    with pytest.raises(BadInput, match="can be loaded safely"):
+        load_victim(str(tmp_path))
 
 
 def test_a_model_of_torchvision(monkeypatch):

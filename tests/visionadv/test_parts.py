@@ -48,6 +48,8 @@ def test_the_steepest_way_reaches_the_dual_norm(norm):
     expected = [np.linalg.norm(one.numpy().ravel(), dual) for one in DELTA]
     assert (way * DELTA).sum((1, 2)).numpy() == pytest.approx(expected)
     assert not steepest(torch.zeros(2, 3), norm)[:, 1:].any()
+    slight = steepest(1e-30 * DELTA.float(), norm).double()  # too small to be squared
+    assert torch.allclose(slight, way, atol=1e-5)
 
 
 LOGITS = torch.randn(40, 5, generator=GENERATOR, dtype=torch.float64)

@@ -46,6 +46,25 @@ def test_all_of_eps_is_used_and_the_margin_is_the_largest():
     assert (reached >= goal.margin(surrogate.model(one_step), rows)).all()
 
 
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "deepfool"])
+def test_a_surrogate_that_errs_by_itself(name):
+    """Within a distance it is attacked all the same; what is the nearest to it is the image that was shown before."""
+    victim, surrogate, images = linear(3, seed=1), linear(3, seed=2), images_near_the_middle(40)
+    wrong = surrogate.model(images).argmax(1) != victim.model(images).argmax(1)
+    eps = {"eps": 0.2} if name != "deepfool" else {}
+    _, records = transferred(attack_named(name), surrogate, victim, images, "linf", **eps)
+    assert wrong.any()
+    assert [record.queries for record in records] == [2 if eps or not one else 1 for one in wrong.tolist()]
+
+
+def test_a_search_of_a_surrogate_ends_with_its_usual_budget():
+    victim, surrogate, images = linear(3, seed=1), linear(3, seed=1), images_near_the_middle(2)
+    attack = attack_named("zoo", binary_steps=2, steps=300, coordinates=1)
+    object.__setattr__(attack, "budget", 500)
+    transferred(attack, surrogate, victim, images, "l2")
+    assert 2 * 400 < surrogate.rows <= 2 * 500
+
+
 def test_the_smallest_distance_goes_over_with_confidence():
     victim, twin, images = linear(2, seed=7, apart=0.4), linear(2, seed=7, apart=0.4), images_near_the_middle(6)
     attack = attack_named("carlini_wagner_l2", binary_steps=6, steps=200, confidence=1.0)

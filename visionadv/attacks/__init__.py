@@ -1,13 +1,14 @@
 """The attacks, a file each, by the name that scripts know them by.
 
 An attack is a frozen dataclass of its hyperparameters, by default those of its paper. `oracle` says what it needs to
-see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance, and
-`budget` its usual number of queries, where it would go on for a very long time.
+see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance
+(`either`: unless it is given one), and `budget` its usual number of queries, where it would go on for a very long time.
 `run(oracle, seeds)` asks the oracle, which keeps what it finds; `seeds` (B,) are those of `noise`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
@@ -49,6 +50,8 @@ ATTACKS = {
 }
 
 MAY_BE_ZERO = ("line_steps",)  # counts that may be 0, though their default isn't
+ABOVE_ZERO = ("constant", "decrease", "gamma", "adaptation", "share")  # what a search multiplies by
+BELOW_ONE = ("decrease",)
 MAY_BE_NEGATIVE = ("theta",)  # JSMA's, where values fall
 
 
@@ -74,16 +77,25 @@ def attack_named(name: str, **options: Any) -> Any:
 
 
 def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
-    """Raises BadInput for a word that isn't one of those there are, a count below 1, and any number below 0."""
+    """Raises BadInput for a word that isn't one of those there are, a count below 1, and numbers out of range."""
     hints, defaults = get_type_hints(kind), dict[str, Any]({field.name: field.default for field in fields(kind)})
     for option, value in options.items():
         if get_origin(hints[option]) is Literal and value not in (words := get_args(hints[option])):
             raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            if defaults[option] is None and value is not None:
+                raise BadInput(f"{name}'s {option} is a number, not {value!r}")
+            continue
+        if not math.isfinite(value):
+            raise BadInput(f"{name}'s {option} must be a finite number, not {value}")
         counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_ZERO
         least = 1 if counts else 0
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and option not in MAY_BE_NEGATIVE
-        if is_number and not value >= least:
+        if value < least and option not in MAY_BE_NEGATIVE:
             raise BadInput(f"{name}'s {option} must be at least {least}, not {value}")
+        if (option in ABOVE_ZERO and value == 0) or (option in BELOW_ONE and value >= 1):
+            raise BadInput(
+                f"{name}'s {option} must be above 0{' and below 1' if option in BELOW_ONE else ''}, not {value}"
+            )
 
 
 def parse_options(name: str, pairs: Sequence[str]) -> dict[str, Any]:

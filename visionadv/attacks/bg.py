@@ -51,7 +51,8 @@ class Bg:
         logits, slopes = oracle.jacobian(oracle.images[rows], rows, torch.cat([decided, others], dim=1))
         owner = torch.arange(len(rows), device=rows.device).repeat_interleave(others.shape[1])
         weights = (slopes[:, 1:] - slopes[:, :1]).flatten(0, 1)  # (n (C - 1), ...)
-        gaps = (logits.gather(1, decided) - logits.gather(1, others)).flatten()
+        least = torch.finfo(logits.dtype).eps * logits.abs().amax(1, keepdim=True)  # where two classes tie
+        gaps = torch.maximum(logits.gather(1, decided) - logits.gather(1, others), least).flatten()
         self._along(oracle, rows[owner], weights, gaps)
 
     def _along(self, oracle: GradientOracle, rows: Tensor, weights: Tensor, gaps: Tensor) -> None:
@@ -74,3 +75,4 @@ class Bg:
             failed = size(nearest_in_box(images, way, low[some] * gap, oracle.norm), oracle.norm)
             corner = ~held & (tried * gap >= most[some])  # nothing more to be gained
             some = some[(left[some] > 0) & ~corner & (failed < oracle.distance[at]) & oracle.open[at]]
+            some = some[factor[some].isfinite()]

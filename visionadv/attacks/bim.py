@@ -26,10 +26,10 @@ def paper_steps(eps: float, norm: str) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Bim:
-    """`steps` of `step_size`, in units of eps; 0 for what the paper takes."""
+    """`steps` of `step_size`, in units of eps; 0 for what the paper takes, of either."""
 
     steps: int = 0
-    step_size: float = 0.1
+    step_size: float = 0.0
 
     oracle: ClassVar = GradientOracle
     norms: ClassVar = ("linf", "l2", "l1")
@@ -37,8 +37,9 @@ class Bim:
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         rows = oracle.left()
-        steps, size = (self.steps, self.step_size) if self.steps else paper_steps(oracle.limit, oracle.norm)
-        images, rows = ascend(oracle, oracle.images[rows], rows, self.loss(oracle), steps=steps, step_size=size)
+        steps, size = paper_steps(oracle.limit, oracle.norm)
+        how = {"steps": self.steps or steps, "step_size": self.step_size or size}
+        images, rows = ascend(oracle, oracle.images[rows], rows, self.loss(oracle), **how)
         oracle.logits(images, rows)
 
     def loss(self, oracle: GradientOracle) -> Loss:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.goals import Goal
+from visionadv.losses import margin_up_to
 from visionadv.oracles import GradientOracle, ScoreOracle
 
 NEARLY = 1 - 1e-6  # of the range of tanh, so that a black or a white pixel can change
@@ -70,13 +70,10 @@ class CarliniWagnerL2:
         before = torch.full_like(oracle.distance[rows], torch.inf)
         every = max(1, self.steps // 10)
 
-        def short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
-            return goal.margin(logits, rows).clamp(max=self.confidence)
-
         for number in range(1, self.steps + 1):
             images = (space.tanh() + 1) / 2
-            values, slopes, logits = oracle.gradient(images, rows, short_of)
-            reached[rows] |= oracle.goal.margin(logits, rows) > max(self.confidence, 0.0) - 1e-12
+            values, slopes, logits = oracle.gradient(images, rows, margin_up_to(self.confidence))
+            reached[rows] |= oracle.succeeds(logits, rows)
             delta = images - centre
             weight = constant[rows].view(-1, *[1] * (images.ndim - 1))
             slope = (2 * delta - weight * slopes) * 2 * images * (1 - images)  # d x' / d w = 2 x' (1 - x')

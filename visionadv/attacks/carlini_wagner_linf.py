@@ -26,7 +26,7 @@ from torch import Tensor
 from visionadv.attacks.carlini_wagner_l2 import NEARLY
 from visionadv.attacks.line_search import wide
 from visionadv.distances import size
-from visionadv.goals import Goal
+from visionadv.losses import margin_up_to
 from visionadv.oracles import GradientOracle
 
 VANISHED = 1e-4  # of c
@@ -58,7 +58,7 @@ class CarliniWagnerLinf:
         every = max(1, self.steps // 10)
         while len(rows):
             images = (space.tanh() + 1) / 2
-            values, slopes, logits = oracle.gradient(images, rows, _short_of)
+            values, slopes, logits = oracle.gradient(images, rows, margin_up_to(0.0))
             delta = images - centre
             loss = (delta.abs() - wide(tau, delta)).clamp(min=0).flatten(1).sum(1) - constant * values
             works = oracle.goal.reached(logits.argmax(1), rows) & (loss < VANISHED * constant)
@@ -81,8 +81,3 @@ class CarliniWagnerLinf:
             if not left.all():
                 rows, space, centre, mean, square = (one[left] for one in (rows, space, centre, mean, square))
                 tau, constant, adam, tried, before = (one[left] for one in (tau, constant, adam, tried, before))
-
-
-def _short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
-    """The margin as long as there is no success."""
-    return goal.margin(logits, rows).clamp(max=0)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from visionadv.attacks.carlini_wagner_l2 import search_constant
 from visionadv.attacks.line_search import wide
-from visionadv.goals import Goal
+from visionadv.losses import margin_up_to
 from visionadv.oracles import GradientOracle
 
 
@@ -57,11 +57,8 @@ class Ead:
         before = torch.full_like(oracle.distance[rows], torch.inf)
         every = max(1, self.steps // 10)
 
-        def short_of(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
-            return goal.margin(logits, rows).clamp(max=self.confidence)
-
         for number in range(1, self.steps + 1):
-            _, slopes, _ = oracle.gradient(ahead, rows, short_of)
+            _, slopes, _ = oracle.gradient(ahead, rows, margin_up_to(self.confidence))
             step = self.step_size * (1 - (number - 1) / self.steps) ** 0.5
             weight = wide(constant[rows], slopes)
             stepped = shrink(ahead - step * (2 * (ahead - originals) - weight * slopes), originals, self.beta)
@@ -69,7 +66,7 @@ class Ead:
             images = stepped
             logits = oracle.logits(images, rows)
             margin = oracle.goal.margin(logits, rows)
-            reached[rows] |= margin > max(self.confidence, 0.0) - 1e-12
+            reached[rows] |= oracle.succeeds(logits, rows)
             left = oracle.open[rows]
             if self.abort_early and number % every == 0:
                 delta = (images - originals).flatten(1)

@@ -32,6 +32,7 @@ from visionadv.oracles import GradientOracle
 
 RADIUS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}  # that restarts lie in where no distance is given, as in the authors' code
 BEYOND = 0.01  # of the rest of the line, so that rounding doesn't decide whether an estimate is a success
+VALUES_AT_ONCE = 2**26  # of all gradients of all images
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}
 
 
@@ -58,14 +59,13 @@ class Fab:
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         for place, aim in enumerate(in_turn(oracle.goal, oracle.clean, self.targets)):
+            classes = oracle.clean.shape[1] if aim.targets is None else 1  # whose gradients are taken
             for restart in range(self.restarts):
-                rows = oracle.left()
-                if len(rows) == 0:
-                    return
-                images = oracle.images[rows]
-                if restart:
-                    images = _around(oracle, rows, seeds[rows], place * self.restarts + restart)
-                self._approach(oracle, rows, images, aim)
+                for rows in oracle.left().split(max(1, VALUES_AT_ONCE // (classes * oracle.images.shape[1:].numel()))):
+                    images = oracle.images[rows]
+                    if restart:
+                        images = _around(oracle, rows, seeds[rows], place * self.restarts + restart)
+                    self._approach(oracle, rows, images, aim)
         self._search_line(oracle)
 
     def _approach(self, oracle: GradientOracle, rows: Tensor, images: Tensor, aim: Goal) -> None:

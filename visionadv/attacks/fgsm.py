@@ -27,6 +27,7 @@ class Fgsm:
     oracle: ClassVar = GradientOracle
     norms: ClassVar = ("linf", "l2", "l1")
     eps: ClassVar = None
+    either: ClassVar = True  # with an eps it is an attack within a distance
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         rows = oracle.left()

@@ -28,13 +28,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from visionadv.attacks.hop_skip_jump import Votes
-from visionadv.attacks.line_search import NOISES, bisect, blended_start, reached_at, unit, wide
+from visionadv.attacks.line_search import NOISES, bisect, blended_start, parts, reached_at, unit, wide
 from visionadv.distances import size
 from visionadv.noise import normal
 from visionadv.oracles import DecisionOracle
 
-AT_ONCE = 50  # directions of an image
 TRIES = 15  # steps of a line search, in either direction
+SMALLEST_STEP = 1e-4  # one that has become smaller starts anew
 SHRINK = 0.05  # of a bracket, where its lower end succeeds, too; it doubles each time
 
 
@@ -78,6 +78,7 @@ class FrugalSignOpt:
             new = self.ascent(oracle, rows, theta, distance, seeds[rows], beta, count, drawn)
             way = unit(new + self.memory * unit(beside(way, theta), "l2"), "l2")
             theta, distance, alpha = descend(oracle, rows, theta, distance, way, alpha, tolerance)
+            alpha = alpha.masked_fill(alpha < SMALLEST_STEP, self.alpha)  # nothing is so small that it would gain
             drawn += count
 
     def ascent(
@@ -93,8 +94,7 @@ class FrugalSignOpt:
     ) -> Tensor:
         """(n, ...) of length 1, where g grows, by so many queries; their randomness begins at the draw `drawn`."""
         votes, scale = Votes(theta), 1 - self.focus + self.focus * nearby(theta)
-        for first in range(0, directions, AT_ONCE):
-            count = min(AT_ONCE, directions - first)
+        for first, count in parts(directions, theta):
             owner = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
             draws = (drawn + first + torch.arange(count, device=rows.device)).repeat(len(rows))
             ways = scale[owner] * normal(seeds[owner], draws, theta.shape[1:], dtype=theta.dtype)

@@ -21,12 +21,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import NOISES, blended_start, unit, wide
+from visionadv.attacks.line_search import NOISES, blended_start, parts, unit, wide
 from visionadv.distances import size
 from visionadv.noise import normal, uniform
 from visionadv.oracles import DecisionOracle
 
-AT_ONCE = 50  # vectors of an image
 FIRST_RADIUS = 0.1  # delta of the first step, in units of the range of values
 
 
@@ -96,8 +95,7 @@ def direction(
 ) -> Tensor:
     """(n, ...) of length 1, the estimate from so many `vectors`, whose randomness begins at the draw `drawn`."""
     votes, shape = Votes(images), images.shape[1:]
-    for first in range(0, vectors, AT_ONCE):
-        count = min(AT_ONCE, vectors - first)
+    for first, count in parts(vectors, images):
         owner = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
         draws = (drawn + first + torch.arange(count, device=rows.device)).repeat(len(rows))
         if oracle.norm == "l2":

@@ -10,6 +10,8 @@ all in between is bisected, which takes a few percent more queries.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ START_TOLERANCE = 1e-5
 NOISES = 1000  # images of noise that are tried until one succeeds
 BLENDED = 1e-3  # share of such an image that its blend with the original is known to
 GROWTH = 0.01  # of a bracket, each time it doesn't hold the boundary
+AT_ONCE, VALUES_AT_ONCE = 50, 2**20  # directions of an image, and how many values they may have together
 FARTHEST = {"untargeted": 20.0, "targeted": 100.0}  # distance at which a bracket stops to grow
 
 
@@ -36,6 +39,16 @@ def unit(directions: Tensor, norm: str) -> Tensor:
     """Directions of norm 1; none stays none."""
     lengths = size(directions, norm).clamp(min=torch.finfo(directions.dtype).tiny)
     return directions / wide(lengths, directions)
+
+
+def parts(total: int, like: Tensor) -> Iterator[tuple[int, int]]:
+    """The first and the number of those of `total` directions of an image that are looked at together.
+
+    They depend on the size of an image (n, ...) alone, so that sums over them are rounded alike in every batch.
+    """
+    most = max(1, min(AT_ONCE, VALUES_AT_ONCE // like.shape[1:].numel()))
+    for first in range(0, total, most):
+        yield first, min(most, total - first)
 
 
 def reached_at(oracle: DecisionOracle, rows: Tensor, directions: Tensor, distances: Tensor) -> Tensor:

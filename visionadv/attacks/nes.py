@@ -27,14 +27,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import STARTS, wide
+from visionadv.attacks.line_search import STARTS, parts, wide
 from visionadv.configs import BadInput
 from visionadv.distances import project, steepest
 from visionadv.losses import cross_entropy
 from visionadv.noise import normal
 from visionadv.oracles import ScoreOracle
 
-AT_ONCE = 50  # pairs of an image
 SMALLEST_SHRINKING = 2e-3  # of the largest distance; below it there is none
 
 
@@ -102,8 +101,7 @@ class Nes:
         """The mean log likelihood (n,) of the probes of step `number`, and the estimate (n, ...) of its gradient."""
         pairs, shape = max(1, self.samples // 2), images.shape[1:]
         slope, told, seen = torch.zeros_like(images), torch.zeros_like(images.flatten(1)[:, 0]), torch.zeros_like(rows)
-        for first in range(0, pairs, AT_ONCE):
-            count = min(AT_ONCE, pairs - first)
+        for first, count in parts(pairs, images):
             draws = number * pairs + first + torch.arange(count, device=rows.device)
             owner = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
             ways = normal(seeds[owner], draws.repeat(len(rows)), shape, dtype=images.dtype)

@@ -22,10 +22,8 @@ import torch
 from torch import Tensor
 
 from visionadv.attacks.descent import Descent, around, descend, descents, rises
-from visionadv.attacks.line_search import wide
+from visionadv.attacks.line_search import parts, wide
 from visionadv.oracles import DecisionOracle
-
-AT_ONCE = 50  # directions of an image
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ class SignOpt:
 def sign_slope(search: Descent, directions: int, cut: bool) -> Tensor:
     """(n, ...) the estimate of the gradient of g, by as many queries as there are directions."""
     total = torch.zeros_like(search.theta)
-    for first in range(0, directions, AT_ONCE):
-        count = min(AT_ONCE, directions - first)
+    for first, count in parts(directions, search.theta):
         owner, ways, moved = around(search, directions, first, count, cut)
         signs = rises(search, owner, moved)
         total += (wide(signs, ways) * ways).view(len(total), count, *total.shape[1:]).sum(1)

@@ -68,6 +68,9 @@ class Zoo:
             raise BadInput(
                 f"a smaller space needs images (B, C, H, W), not {tuple(oracle.images.shape)}; leave side at 0"
             )
+        if self.side and oracle.images.shape[2] != oracle.images.shape[3]:
+            height, width = oracle.images.shape[2:]
+            raise BadInput(f"a smaller space needs images as high as wide, and these are {height}x{width}; leave side")
         oracle.confidence, offset = self.confidence, 0
 
         def attempt(oracle: ScoreOracle, rows: Tensor, constant: Tensor) -> Tensor:
@@ -94,8 +97,8 @@ class Zoo:
                 y = resized(y, min(2 * y.shape[-1], originals.shape[-1]))
                 adam = torch.zeros(3, *y.flatten(1).shape, dtype=y.dtype, device=y.device)
             images = self.images(originals, y)
-            margin = oracle.goal.margin(oracle.logits(images, rows), rows)
-            good = margin > max(self.confidence, 0.0) - 1e-12
+            logits = oracle.logits(images, rows)
+            margin, good = oracle.goal.margin(logits, rows), oracle.succeeds(logits, rows)
             reached[rows] |= good
             if self.resets:
                 adam[:, good & fresh] = 0

@@ -65,7 +65,7 @@ class Classifier(nn.Module, PyTorchModelHubMixin):
     def forward(self, images: Tensor) -> Tensor:
         """(B, K) logits. Raises BadInput for images of another shape than the model's."""
         if tuple(images.shape[1:]) != self.shape:
-            raise BadInput(f"this model takes images of {self.shape}, not {tuple(images.shape[1:])}; resize them")
+            raise BadInput(f"this model takes images of {self.shape}, not {tuple(images.shape[1:])}; give it such")
         return self.features((images - self.mean) / self.std)
 
     @property
