@@ -31,10 +31,18 @@ from visionadv.configs import BadInput, DataConfig, VictimConfig
 
 PARTS = ("step", "white_box", "autoattack", "batch", "decisions", "frugal")
 WHITE_BOX = ("pgd", "deepfool", "ddn", "carlini_wagner_l2", "carlini_wagner_l2_fixed")
+AS_THEIRS = {"sign_opt": {"start_tolerance": 1e-3}}  # in `decisions`: what a peer has by itself
 TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frugal`
     "frugal_sign_opt": [{}, {"directions": 20}, {"directions": 45}, {"alpha": 0.25}, {"focus": 0.25}, {"memory": 0.25}],
     "hop_skip_jump": [{}, {"vectors": 25}, {"vectors": 50}, {"vectors": 200}, {"gamma": 0.1}, {"gamma": 10.0}],
-    "sign_opt": [{}, {"directions": 50}, {"directions": 100}, {"alpha": 0.5}, {"beta": 3e-3}, {"beta": 1e-2}],
+    "sign_opt": [
+        {},
+        {"directions": 50},
+        {"directions": 100},
+        {"alpha": 0.5},
+        {"beta": 3e-3},
+        {"start_tolerance": 1e-3},
+    ],
 }
 
 
@@ -279,7 +287,7 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
     marks, found = tuple(sorted(arguments.marks)), {}
     for name, peer in (("hop_skip_jump", "foolbox"), ("sign_opt", "art")):
         begin = time.perf_counter()
-        oracle = ours(name, victim, images, labels, arguments, norm="l2", budget=marks[-1])
+        oracle = ours(name, victim, images, labels, arguments, norm="l2", budget=marks[-1], **AS_THEIRS.get(name, {}))
         seconds = {"ours": time.perf_counter() - begin}
         reached = {"ours": reached_at(oracle, marks)}
         if peer in installed():

@@ -50,7 +50,7 @@ ATTACKS = {
 }
 
 MAY_BE_ZERO = ("line_steps",)  # counts that may be 0, though their default isn't
-ABOVE_ZERO = ("constant", "decrease", "gamma", "adaptation", "share")  # what a search multiplies by
+ABOVE_ZERO = ("constant", "decrease", "gamma", "adaptation", "share", "start_tolerance")  # what a search multiplies by
 BELOW_ONE = ("decrease",)
 MAY_BE_NEGATIVE = ("theta",)  # JSMA's, where values fall
 

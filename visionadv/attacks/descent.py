@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import STARTS, local_distance, start, unit, wide
+from visionadv.attacks.line_search import START_TOLERANCE, STARTS, local_distance, start, unit, wide
 from visionadv.noise import normal
 from visionadv.oracles import DecisionOracle
 
@@ -44,14 +44,21 @@ class Descent:
 
 
 def descents(
-    oracle: DecisionOracle, seeds: Tensor, *, steps: int, alpha: float, beta: float, stopping: float = 0.0
+    oracle: DecisionOracle,
+    seeds: Tensor,
+    *,
+    steps: int,
+    alpha: float,
+    beta: float,
+    stopping: float = 0.0,
+    start_tolerance: float = START_TOLERANCE,
 ) -> Iterator[Descent]:
     """The searches, once for each step, of those images that may still be asked about.
 
     Where the line search has made the step as small as nothing, the step starts anew and the smoothing is a tenth; a
     search ends when that is too small, or when a step has gained less than `stopping`.
     """
-    rows, theta, distance = start(oracle, seeds)
+    rows, theta, distance = start(oracle, seeds, start_tolerance)
     first = torch.full_like(distance, alpha), torch.full_like(distance, beta)
     search = Descent(oracle, rows, seeds[rows], theta, distance, *first)
     for search.number in range(steps):

@@ -92,7 +92,7 @@ def local_distance(
     return bisect(oracle, rows, directions, low, high, tolerance)
 
 
-def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def start(oracle: DecisionOracle, seeds: Tensor, tolerance: float = START_TOLERANCE) -> tuple[Tensor, Tensor, Tensor]:
     """Rows (n,) for which a success was found, their directions (n, ...) and distances (n,).
 
     Without a target, `STARTS` random directions are tried at the length that they are drawn with; with one, the
@@ -123,7 +123,7 @@ def start(oracle: DecisionOracle, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor
         if again.any():
             good[again] = reached_at(oracle, rows[some[again]], way[again], at[again])
         some, way, at = some[good], way[good], at[good]
-        found = bisect(oracle, rows[some], way, torch.zeros_like(at), at, START_TOLERANCE)
+        found = bisect(oracle, rows[some], way, torch.zeros_like(at), at, tolerance)
         nearer = found < best[some]
         best[some[nearer]], theta[some[nearer]] = found[nearer], way[nearer]
     got = best.isfinite()

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from visionadv.attacks.descent import Descent, around, descend, descents, rises
-from visionadv.attacks.line_search import parts, wide
+from visionadv.attacks.line_search import START_TOLERANCE, parts, wide
 from visionadv.oracles import DecisionOracle
 
 
@@ -30,8 +30,9 @@ from visionadv.oracles import DecisionOracle
 class SignOpt:
     """`directions` u for a gradient, `alpha` the first step, `beta` the smoothing; at most `steps` gradients.
 
-    `stopping`: a search ends when a step gains less. `cut`: of Linf, values of a direction beyond 1 are cut off; else
-    all are rescaled, as in the authors' code.
+    `stopping`: a search ends when a step gains less. `start_tolerance`: what bisections of the first directions leave;
+    1e-3 in the authors' later code. `cut`: of Linf, values of a direction beyond 1 are cut off; else all are rescaled,
+    as in the authors' code.
     """
 
     steps: int = 1000
@@ -39,6 +40,7 @@ class SignOpt:
     alpha: float = 0.2
     beta: float = 1e-3
     stopping: float = 0.0
+    start_tolerance: float = START_TOLERANCE
     cut: bool = True
 
     oracle: ClassVar = DecisionOracle
@@ -46,9 +48,8 @@ class SignOpt:
     eps: ClassVar = None
 
     def run(self, oracle: DecisionOracle, seeds: Tensor) -> None:
-        for search in descents(
-            oracle, seeds, steps=self.steps, alpha=self.alpha, beta=self.beta, stopping=self.stopping
-        ):
+        how = {"steps": self.steps, "alpha": self.alpha, "beta": self.beta, "stopping": self.stopping}
+        for search in descents(oracle, seeds, **how, start_tolerance=self.start_tolerance):
             descend(search, sign_slope(search, self.directions, self.cut), cut=self.cut)
 
 
