@@ -41,7 +41,7 @@ TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frug
         {"directions": 100},
         {"alpha": 0.5},
         {"beta": 3e-3},
-        {"start_tolerance": 1e-3},
+        {"beta": 1e-2},
     ],
 }
 
