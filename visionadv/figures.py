@@ -47,9 +47,10 @@ def landscapes(grids: Mapping[str, Array], extent: float) -> Figure:
         steps = np.linspace(-extent, extent, len(grid))
         axes.plot_surface(*np.meshgrid(steps, steps, indexing="ij"), grid, cmap="viridis", vmin=0, vmax=top)
         axes.set_zlim(0, top)
-        axes.set_title(name)
-        axes.set_xlabel("gradient's sign")
-        axes.set_ylabel("random signs")
+        axes.set_box_aspect(None, zoom=0.8)  # or the labels are cut off
+        axes.set_title(name, y=0.95)
+        axes.set_xlabel("gradient's sign", labelpad=7)
+        axes.set_ylabel("random signs", labelpad=7)
     return figure
 
 
