@@ -132,7 +132,10 @@ def _normalisation(
 
     def made(values: Sequence[int]) -> np.ndarray:
         image = np.broadcast_to(np.array(values, dtype=np.uint8), (*size, channels))
-        out = processor(image.copy(), input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+        try:
+            out = processor(image.copy(), input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            raise BadInput(f"the processor of {name} takes no images as others do: {_told(error)}") from error
         return out[0].double().flatten(1).median(1).values.numpy()
 
     black = made([0] * channels)

@@ -90,6 +90,10 @@ def test_processors_that_are_not_understood_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("transformers.AutoImageProcessor.from_pretrained", lambda *_, **__: Posterized(**NORMAL))
     with pytest.raises(BadInput, match="does to colours is no normalisation"):
         load_victim(str(tmp_path))
+    two = NORMAL | {"image_mean": [0.5, 0.5]}  # of another number of channels
+    monkeypatch.setattr("transformers.AutoImageProcessor.from_pretrained", lambda *_, **__: ViTImageProcessor(**two))
+    with pytest.raises(BadInput, match="takes no images as others do"):
+        load_victim(str(tmp_path))
 
 
 def test_a_body_without_a_head_is_refused(tmp_path, monkeypatch):
