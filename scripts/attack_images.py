@@ -26,7 +26,7 @@ from typing import Any
 
 from _run import Run, RunArguments, launch, write_bytes
 
-from visionadv.configs import AttackConfig, BadInput, DataConfig, VictimConfig
+from visionadv.configs import AttackConfig, BadInput, DataConfig, SurrogateConfig, VictimConfig
 
 POOL = 100  # images of each target that decision attacks may begin at
 
@@ -45,7 +45,9 @@ class Place:
     example_id: int
 
 
-def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, config: AttackConfig) -> None:
+def main(
+    arguments: AttackArguments, named: VictimConfig, other: SurrogateConfig, source: DataConfig, config: AttackConfig
+) -> None:
     """Attacks every image, and writes a run folder."""
     from visionadv.attack import attack_batch
     from visionadv.attacks import attack_named, parse_options
@@ -59,13 +61,13 @@ def main(arguments: AttackArguments, named: VictimConfig, source: DataConfig, co
     data = load_images(**source.options())
     victim = load_victim(named.model_name_or_path, classes=len(data.classes), randomized=named.randomized)
     surrogate = None
-    if named.surrogate_name_or_path:
-        surrogate = load_victim(named.surrogate_name_or_path, classes=len(data.classes))
+    if other.surrogate_name_or_path:
+        surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
     check(attack, config, norm, surrogate or victim, surrogate=surrogate is not None)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
-    with Run(arguments, [named, source, config], fingerprint) as run:
+    with Run(arguments, [named, other, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
         oracles = make_oracles(config, source, attack, norm, surrogate is not None)
         for batch in run.batches(places(data, config.target, arguments.max_samples)):
@@ -174,4 +176,5 @@ def pictures(folder: Any) -> Any:
 
 
 if __name__ == "__main__":
-    launch(main, AttackArguments, VictimConfig, DataConfig, AttackConfig, mistakes=(BadInput,), description=__doc__)
+    configs = (AttackArguments, VictimConfig, SurrogateConfig, DataConfig, AttackConfig)
+    launch(main, *configs, mistakes=(BadInput,), description=__doc__)

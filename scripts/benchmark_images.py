@@ -101,7 +101,7 @@ def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
     from visionadv.loading import load_victim
 
     data = load_images(**source.options())
-    victim = load_victim(named.model_name_or_path, classes=len(data.classes))
+    victim = load_victim(named.model_name_or_path, classes=len(data.classes), randomized=named.randomized)
     if not victim.differentiable:
         raise BadInput("attacks by gradients are compared, too, and this victim has none; give a net")
     most, further = arguments.max_samples, arguments.tuning_samples if "frugal" in arguments.parts else 0

@@ -26,7 +26,7 @@ from typing import Any
 from _run import Run, RunArguments, launch
 from attack_images import Place
 
-from visionadv.configs import BadInput, DataConfig, EvaluationConfig, VictimConfig
+from visionadv.configs import BadInput, DataConfig, EvaluationConfig, SurrogateConfig, VictimConfig
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,13 @@ class EvaluationArguments(RunArguments):
     blend_share: float = field(default=0.5, metadata={"help": "p: the first net's share of the normalisation"})
 
 
-def main(arguments: EvaluationArguments, named: VictimConfig, source: DataConfig, config: EvaluationConfig) -> None:
+def main(
+    arguments: EvaluationArguments,
+    named: VictimConfig,
+    other: SurrogateConfig,
+    source: DataConfig,
+    config: EvaluationConfig,
+) -> None:
     """Judges every image, and writes a run folder."""
     from visionadv.data import load_images
     from visionadv.evaluation import evaluate, evaluation_measures, judges_of
@@ -50,13 +56,13 @@ def main(arguments: EvaluationArguments, named: VictimConfig, source: DataConfig
 
     data = load_images(**source.options())
     victim, surrogate = load(arguments, named, len(data.classes)), None
-    if named.surrogate_name_or_path:
-        surrogate = load_victim(named.surrogate_name_or_path, classes=len(data.classes))
+    if other.surrogate_name_or_path:
+        surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
     check(config, victim, data, surrogate)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
-    with Run(arguments, [named, source, config], fingerprint) as run:
+    with Run(arguments, [named, other, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
         judges = judges_of(config, surrogate)
         for batch in run.batches([Place(number) for number in range(len(data))]):
@@ -106,5 +112,5 @@ def check(config: EvaluationConfig, victim: Any, data: Any, surrogate: Any) -> N
 
 
 if __name__ == "__main__":
-    configs = (EvaluationArguments, VictimConfig, DataConfig, EvaluationConfig)
+    configs = (EvaluationArguments, VictimConfig, SurrogateConfig, DataConfig, EvaluationConfig)
     launch(main, *configs, mistakes=(BadInput,), description=__doc__)

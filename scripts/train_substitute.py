@@ -61,7 +61,7 @@ def main(arguments: SubstituteArguments, named: VictimConfig, source: DataConfig
     folder, device = writable_folder(arguments.output_dir), Accelerator().device
     own = load_images(**source.options(split=arguments.train_split, max_samples=arguments.seed_samples))
     others = load_images(**source.options(max_samples=arguments.max_eval_samples))
-    victim = load_victim(named.model_name_or_path, classes=len(own.classes)).to(device)
+    victim = load_victim(named.model_name_or_path, classes=len(own.classes), randomized=named.randomized)
     torch.manual_seed(arguments.seed)
     mean, std = channel_statistics(own)
     model: Any = model_named(
@@ -73,8 +73,8 @@ def main(arguments: SubstituteArguments, named: VictimConfig, source: DataConfig
         step_size=arguments.step_size,
         learning_rate=arguments.learning_rate,
     )
-    shown, _ = settings.fit(model, victim, own.images(range(len(own))).to(device), seed=arguments.seed)
-    results = {"agreement": estimate(agreements(model, victim, others, device))}
+    shown, _ = settings.fit(model, victim.to(device), own.images(range(len(own))).to(device), seed=arguments.seed)
+    results = {"agreement": estimate(agreements(model, victim.to(device), others, device))}
     model.cpu().save_pretrained(folder)
     write_json(folder / "results.json", results | {"queries": len(shown)})
     print_table(results)

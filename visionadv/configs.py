@@ -42,11 +42,17 @@ class VictimConfig:
         default=None,
         metadata={"help": "Hub id or folder, torchvision:NAME, or a LightGBM file; default: the embedded digits CNN"},
     )
+    randomized: bool = field(default=False, metadata={"help": "the victim may answer differently each time"})
+
+
+@dataclass(frozen=True)
+class SurrogateConfig:
+    """A classifier that is attacked in the victim's place."""
+
     surrogate_name_or_path: str | None = field(
         default=None,
         metadata={"help": "attack this one, and show the victim what comes of it: a transfer attack"},
     )
-    randomized: bool = field(default=False, metadata={"help": "the victim may answer differently each time"})
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,20 @@ def test_both_nets_of_a_method_are_published(tmp_path):
             assert sorted(files) == ["README.md", "config.json", "model.safetensors", "results.json"]
 
 
+def test_tensorboard_gets_the_scores_too(tmp_path, train_here):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    judged = ["--robustness_samples", "8", "--judges", "pgd", "--test_eps", "0.1", "--report_to", "tensorboard"]
+    done = train_here("--max_steps", "4", "--logging_steps", "2", *judged, "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(next((tmp_path / "run").rglob("events.*")).parent)).Reload()
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    for name in ("accuracy", "pgd@0.1"):
+        assert [one.value for one in events.Scalars(name)] == pytest.approx([results[name]["value"]]), name
+    assert [one.step for one in events.Scalars("loss")] == [2, 4]
+
+
 @pytest.mark.slow
 def test_two_processes(tmp_path, train_here):
     """They share each batch, and end like one that has it whole, but for the order of sums."""

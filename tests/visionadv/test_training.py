@@ -137,6 +137,18 @@ def test_a_checkpoint_of_another_training_is_refused(changed, told, tmp_path):
         training_of(Repeated()).run(tmp_path)
 
 
+def test_what_has_nothing_to_do_with_the_checkpoint_is_not_told_of_it(tmp_path, monkeypatch):
+    training_of(max_steps=5).run(tmp_path)
+    again = training_of(max_steps=5)
+
+    def fails(folder):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(again.accelerator, "load_state", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        again.run(tmp_path)
+
+
 def test_one_class_is_nothing_to_learn():
     with pytest.raises(BadInput, match="all images are of one class"):
         training_of(data=data_of(classes=1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -214,7 +215,9 @@ class Training:
         try:
             self.vicinity.load_state_dict(safetensors.torch.load((part / self._method_file).read_bytes()))
             self.accelerator.load_state(str(part))
-        except (RuntimeError, ValueError) as error:  # names or shapes, of a method, a net or its optimizer
+        except (RuntimeError, ValueError) as error:
+            if not re.search("state.?dict", str(error)):  # names or shapes, of a method, a net or its optimizer
+                raise
             raise BadInput(f"{part} is of another method, net or data set; give another --output_dir") from error
         self.step, self._spent = state["step"], (state.get("seconds", 0.0), state.get("cpu_seconds", 0.0))
 
