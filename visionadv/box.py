@@ -47,17 +47,19 @@ def nearest_in_box(images: Tensor, weights: Tensor, offsets: Tensor, norm: str) 
 
 def _level(slopes: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor:
     """(N, D) min(level * pace, room), where the level is such that the gain is the one that is wanted."""
-    paces = slopes if norm == "l2" else (slopes > 0).to(slopes.dtype)
     tiny = torch.finfo(slopes.dtype).tiny
-    full, steep, level = slopes * rooms, slopes * paces, torch.zeros_like(wanted)
-    free = full > 0  # values that aren't at their faces
+    full, steep, faces = slopes * rooms, slopes, rooms  # of Linf, whose faces are reached at the level of the room
+    if norm == "l2":
+        steep, faces = slopes.square(), rooms / slopes.clamp(min=tiny)
+    faces, level = faces.where(full > 0, 0.0), torch.zeros_like(wanted)
+    free = faces > level  # values that aren't at their faces
     while True:
-        missing = wanted - full.masked_fill(free, 0.0).sum(1, keepdim=True)
-        rising = steep.masked_fill(~free, 0.0).sum(1, keepdim=True)  # gained in a level
+        missing = wanted - full.where(~free, 0.0).sum(1, keepdim=True)
+        rising = steep.where(free, 0.0).sum(1, keepdim=True)  # gained in a level
         level = torch.maximum(level, missing / rising.clamp(min=tiny))
-        still = free & (level * paces < rooms)
+        still = faces > level
         if torch.equal(still, free):
-            return torch.where(free, level * paces, rooms)
+            return torch.where(free, level * slopes if norm == "l2" else level, rooms)
         free = still
 
 

@@ -8,6 +8,7 @@ oracle saw. Images are clipped to [0, 1] before anything else, and distances are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -109,10 +110,9 @@ class DecisionOracle:
         answer = torch.zeros_like(shown)
         if shown.any():
             some = which(shown)
-            decisions = torch.cat([self.victim.decide(part) for part in images[some].split(self.victim.at_once)])
+            decisions = torch.cat([self.victim.decide(part) for part in self._parts(images[some])])
             answer[some] = self.goal.reached(decisions, rows[some])
-            distance = size(images[some] - self.images[rows[some]], self.norm)
-            self._keep(images[some], rows[some], numbers[some], answer[some], decisions, distance)
+            self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
             if self._unclipped is not None:
                 self._follow(unclipped[answer], rows[answer], numbers[answer])
         return answer
@@ -130,41 +130,54 @@ class DecisionOracle:
         self.queries += torch.bincount(rows[shown], minlength=len(self.queries))
         return images.detach().clamp(0, 1), numbers, shown
 
-    def _keep(
-        self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor, distance: Tensor
-    ) -> None:
+    def _parts(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Of values (N, ...) equal parts of about as many as the victim is best asked about together.
+
+        They may be a quarter more: a part of a few images takes almost as long as a large one.
+        """
+        return values.chunk(max(1, math.ceil(len(values) / self.victim.at_once - 0.25)))
+
+    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Notes the nearest successes among images that were shown."""
         first = numbers == 1
         self.clean_classes[rows[first]] = decisions[first]
-        good = reached & (distance < self.distance[rows])
-        if self.eps is not None:
-            good &= fits(distance, self.eps)
-        places = good.nonzero()[:, 0]
+        places = reached.nonzero()[:, 0]
         if len(places) == 0:
             return
-        places = self._largest(-distance, rows, places)
+        places, distance = self._within(images, rows, places)
+        nearer = distance < self.distance[rows[places]]
+        places, distance = self._largest(-distance[nearer], rows, places[nearer])
         at = rows[places]
-        self.best[at], self.distance[at], self.decisions[at] = images[places], distance[places], decisions[places]
-        self.curve.append((at, numbers[places], distance[places]))
+        self.best[at], self.distance[at], self.decisions[at] = images[places], -distance, decisions[places]
+        self.curve.append((at, numbers[places], -distance))
+
+    def _within(self, images: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Of some `places` of images (N, ...) those within `eps`, and their distances."""
+        distance = size(images[places] - self.images[rows[places]], self.norm)
+        if self.eps is None:
+            return places, distance
+        inside = fits(distance, self.eps)
+        return places[inside], distance[inside]
 
     def _follow(self, images: Tensor, rows: Tensor, numbers: Tensor) -> None:
         """Notes the least distances of successes that aren't clipped yet."""
         assert self._unclipped is not None
         distance = size(images - self.images[rows], self.norm)
         places = (distance < self._unclipped[rows]).nonzero()[:, 0]
-        places = self._largest(-distance, rows, places)
+        places, distance = self._largest(-distance[places], rows, places)
         at = rows[places]
-        self._unclipped[at] = distance[places]
-        self.unclipped_curve.append((at, numbers[places], distance[places]))
+        self._unclipped[at] = -distance
+        self.unclipped_curve.append((at, numbers[places], -distance))
 
-    def _largest(self, values: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-        """Of some `places` of values (N,), for each of their rows that of the largest value; the first of several."""
-        values, rows = values[places], rows[places]
+    def _largest(self, values: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Of values (n,) at `places` of rows (N,), the place of each row's largest, and that; the first of several."""
+        rows = rows[places]
         largest = torch.full_like(self.distance, -torch.inf).scatter_reduce_(0, rows, values, "amax")
-        places, rows = places[values == largest[rows]], rows[values == largest[rows]]
+        top = values == largest[rows]
         never = int(places.max()) + 1 if len(places) else 0
-        first = torch.full_like(self.queries, never).scatter_reduce_(0, rows, places, "amin")
-        return first[first < never]
+        first = torch.full_like(self.queries, never).scatter_reduce_(0, rows[top], places[top], "amin")
+        here = first < never
+        return first[here], largest[here]
 
 
 class ScoreOracle(DecisionOracle):
@@ -201,7 +214,7 @@ class ScoreOracle(DecisionOracle):
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
         some = which(shown)
         images, rows = images[some], rows[some]
-        told = torch.cat([self.victim.logits(part) for part in images.split(self.victim.at_once)])
+        told = torch.cat([self.victim.logits(part) for part in self._parts(images)])
         check_logits(told, len(images), self.victim.classes)
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
@@ -218,18 +231,15 @@ class ScoreOracle(DecisionOracle):
     def _note(self, images: Tensor, rows: Tensor, numbers: Tensor, logits: Tensor) -> None:
         """Keeps the nearest success, and until there is one what comes nearest to it."""
         decisions, margin = logits.argmax(1), self.goal.margin(logits, rows)
-        reached = self.succeeds(logits, rows)
-        distance = size(images - self.images[rows], self.norm)
-        self._keep(images, rows, numbers, reached, decisions, distance)
-        nearer = ~self.found[rows] & (margin > self.margin[rows])
-        if self.eps is not None:
-            nearer &= fits(distance, self.eps)
-        places = nearer.nonzero()[:, 0]
+        self._keep(images, rows, numbers, self.succeeds(logits, rows), decisions)
+        places = (~self.found[rows] & (margin > self.margin[rows])).nonzero()[:, 0]
         if len(places) == 0:
             return
-        places = self._largest(margin, rows, places)
+        if self.eps is not None:
+            places, _ = self._within(images, rows, places)
+        places, margin = self._largest(margin[places], rows, places)
         at = rows[places]
-        self.best[at], self.margin[at], self.decisions[at] = images[places], margin[places], decisions[places]
+        self.best[at], self.margin[at], self.decisions[at] = images[places], margin, decisions[places]
 
 
 class GradientOracle(ScoreOracle):
@@ -278,7 +288,7 @@ class GradientOracle(ScoreOracle):
 
     def _in_parts(self, ask: Callable[..., tuple[Tensor, ...]], images: Tensor, *more: Tensor) -> list[Tensor]:
         """All that is answered about images and what belongs to them, asked about as many at once as is best."""
-        parts = zip(*(one.split(self.victim.at_once) for one in (images, *more)), strict=True)
+        parts = zip(*(self._parts(one) for one in (images, *more)), strict=True)
         answers = zip(*(ask(*part) for part in parts), strict=True)
         return [torch.cat(answer).to(images.dtype) for answer in answers]
 

@@ -19,9 +19,7 @@ from visionadv.oracles import DecisionOracle, GradientOracle
 class SurrogateOracle(GradientOracle):
     """Of a model that isn't the victim: nothing is a success, and what has the largest margin within eps is kept."""
 
-    def _keep(
-        self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor, distance: Tensor
-    ) -> None:
+    def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Nothing, so that no image leaves before all steps are taken."""
 
 

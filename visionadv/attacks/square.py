@@ -111,10 +111,8 @@ def _square_linf(originals: Tensor, delta: Tensor, side: int, eps: float, seeds:
     draws = _draws(seeds, step, 2 + DRAWN_AGAIN * channels)
     window = _window(delta, side, draws[:, :2])
     signs = _signs(draws[:, 2:], delta).view(count, DRAWN_AGAIN, channels)
-    below, above = (
-        ((originals[window] + sign * eps).clamp(0, 1) - originals[window] != delta[window]).flatten(2).any(2)
-        for sign in (-1, 1)
-    )  # (n, C)
+    there, now = originals[window], delta[window]
+    below, above = (((there + sign * eps).clamp(0, 1) - there != now).flatten(2).any(2) for sign in (-1, 1))  # (n, C)
     changing = torch.where(signs > 0, above[:, None], below[:, None]).any(2)  # (n, DRAWN_AGAIN)
     first = changing.to(torch.uint8).argmax(1)
     signs = signs[torch.arange(count, device=delta.device), first]
