@@ -266,7 +266,8 @@ def masked_nets(setting: Setting) -> Table:
         "robmask_wide": ("RobMask, 1.25 eps", f"--method robmask {more}"),
     }
     paper = "accuracy (ResNet-18; DenseNet-121)"
-    return trained(setting, "masked_nets", setting.masked, rows, MASKED_PAPER, paper)
+    nets = trained(setting, "masked_nets", setting.masked, rows, MASKED_PAPER, paper)
+    return replace(nets, against="bn_natural")
 
 
 def training_eps(setting: Setting) -> Table:
@@ -393,7 +394,8 @@ def distances_of_l2(setting: Setting) -> Table:
     judges = ("carlini_wagner_l2", "autoattack_l2")
     columns = ("clean", *(f"{judge}@{eps:g}" for eps in setting.l2_eps for judge in judges))
     paper = "C&W-L2 (VGG-16)"
-    return judged(setting, "l2", f"clean {' '.join(judges)}", rows, (), columns, paper, setting.judged_l2)
+    table = judged(setting, "l2", f"clean {' '.join(judges)}", rows, (), columns, paper, setting.judged_l2)
+    return replace(table, against="natural")
 
 
 def invariance(setting: Setting) -> Table:
@@ -405,7 +407,8 @@ def invariance(setting: Setting) -> Table:
     ]
     columns = ("clean", "rotation", "brightness", "contrast", "grayscale")
     paper = "rotation, brightness, contrast, gray (wide ResNet)"
-    return judged(setting, "invariance", " ".join(columns), rows, (), columns, paper, images=10_000)
+    table = judged(setting, "invariance", " ".join(columns), rows, (), columns, paper, images=10_000)
+    return replace(table, against="natural")
 
 
 def references(setting: Setting) -> Table:

@@ -14,7 +14,8 @@ image by image; and their time over ours for all at once. Every image that the v
 three is tuned by as many tries before, on other images.
 
 Rightly classified images are attacked. What is found is judged by one rule: clipped, and shown to the victim again.
-Times are compared within a run only; what is compared takes turns. Peers that aren't installed are left out.
+Times are compared within a run only; what is compared takes turns. Peers that aren't installed or not among --peers are
+left out.
 """
 
 import statistics
@@ -54,6 +55,9 @@ class BenchmarkArguments:
     attacks: list[str] = field(
         default_factory=lambda: [*WHITE_BOX], metadata={"help": f"of the part white_box: of {', '.join(WHITE_BOX)}"}
     )
+    peers: list[str] = field(
+        default_factory=lambda: [*PEERS], metadata={"help": f"those to compare with: of {', '.join(PEERS)}"}
+    )
     max_samples: int = field(default=100, metadata={"help": "images"})
     eps: float = field(default=0.1, metadata={"help": "of PGD and AutoAttack, Linf"})
     rounds: int = field(default=3, metadata={"help": "times that each time is taken"})
@@ -72,6 +76,8 @@ class BenchmarkArguments:
             raise RunError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
         if unknown := sorted(set(self.attacks) - set(WHITE_BOX)):
             raise RunError(f"white_box has no attack {unknown[0]}; it has {', '.join(WHITE_BOX)}")
+        if unknown := sorted(set(self.peers) - set(PEERS)):
+            raise RunError(f"there is no peer {unknown[0]}; there are {', '.join(PEERS)}")
         samples = self.max_samples, self.decision_samples, self.loop_samples, self.tuning_samples
         if min(*samples, self.rounds, *self.marks) < 1:
             raise RunError("numbers of samples, --rounds and --marks must be at least 1")
@@ -85,7 +91,7 @@ def main(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
 
     folder = writable_folder(arguments.output_dir) if arguments.output_dir else None
     victim, (images, labels), spare = load(arguments, named, source)
-    print(f"{len(images)} images, {torch.get_num_threads()} threads, peers: {', '.join(installed()) or 'none'}")
+    print(f"{len(images)} images, {torch.get_num_threads()} threads, peers: {', '.join(beside(arguments)) or 'none'}")
     found: dict[str, Any] = {}
     for part in PARTS:
         if part in arguments.parts:
@@ -93,6 +99,11 @@ def main(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
             found |= MEASURES[part](arguments, victim, images, labels, **more)
     if folder:
         write_json(folder / "results.json", found)
+
+
+def beside(arguments: BenchmarkArguments) -> list[str]:
+    """The peers that are there and asked for."""
+    return [peer for peer in installed() if peer in arguments.peers]
 
 
 def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig) -> tuple[Any, Any, Any]:
@@ -144,8 +155,10 @@ def measure_step(arguments: BenchmarkArguments, victim: Any, images: Any, labels
     """A run of PGD on images that withstand it, over the passes that it needs, of as many images at once."""
     import torch
 
+    from visionadv.oracles import equal_parts
+
     steps, tiny = 20, 1e-6
-    parts = list(zip(images.split(victim.at_once), labels.split(victim.at_once), strict=True))
+    parts = list(zip(*(equal_parts(one, victim.at_once) for one in (images, labels)), strict=True))
 
     def passes() -> None:
         for _ in range(steps):
@@ -190,7 +203,7 @@ def measure_white_box(arguments: BenchmarkArguments, victim: Any, images: Any, l
         calls: dict[str, Callable[[], Any]] = {
             "ours": lambda own=own, given=options[name]: ours(own, victim, images, labels, arguments, **given).best
         }
-        for peer in installed():
+        for peer in beside(arguments):
             call = peer_attack(peer, name, victim, tuple(images.shape[1:]), setting)
             if call is not None:
                 calls[peer] = partial(call, images, labels)
@@ -235,7 +248,7 @@ def measure_autoattack(arguments: BenchmarkArguments, victim: Any, images: Any, 
 
     setting = Setting(arguments.eps)
     calls = {"ours": lambda: ours("autoattack", victim, images, labels, arguments, eps=setting.eps).best}
-    if "torchattacks" in installed():
+    if "torchattacks" in beside(arguments):
         call = peer_attack("torchattacks", "autoattack", victim, tuple(images.shape[1:]), setting)
         calls["torchattacks"] = lambda: call(images, labels) if call else images
     results, seconds = timed(calls, 1)
@@ -290,7 +303,7 @@ def measure_decisions(arguments: BenchmarkArguments, victim: Any, images: Any, l
         oracle = ours(name, victim, images, labels, arguments, norm="l2", budget=marks[-1], **AS_THEIRS.get(name, {}))
         seconds = {"ours": time.perf_counter() - begin}
         reached = {"ours": reached_at(oracle, marks)}
-        if peer in installed():
+        if peer in beside(arguments):
             torch.manual_seed(arguments.seed)
             np.random.seed(arguments.seed)  # noqa: NPY002  ART draws from it
             begin, rows = time.perf_counter(), []

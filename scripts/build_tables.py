@@ -210,8 +210,8 @@ def column(name: str) -> tuple[str, Callable[[Any], str]]:
 
 
 def minutes(seconds: float) -> str:
-    """Wall time."""
-    return f"{seconds / 60:.0f}"
+    """Wall time, or a CPU's; less than ten of them to two digits."""
+    return f"{seconds / 60:.{'0f' if seconds >= 600 else '2g'}}"
 
 
 def seconds(value: float) -> str:

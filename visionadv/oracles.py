@@ -110,7 +110,7 @@ class DecisionOracle:
         answer = torch.zeros_like(shown)
         if shown.any():
             some = which(shown)
-            decisions = torch.cat([self.victim.decide(part) for part in self._parts(images[some])])
+            decisions = torch.cat([self.victim.decide(part) for part in equal_parts(images[some], self.victim.at_once)])
             answer[some] = self.goal.reached(decisions, rows[some])
             self._keep(images[some], rows[some], numbers[some], answer[some], decisions)
             if self._unclipped is not None:
@@ -129,13 +129,6 @@ class DecisionOracle:
             shown &= numbers <= self.budget
         self.queries += torch.bincount(rows[shown], minlength=len(self.queries))
         return images.detach().clamp(0, 1), numbers, shown
-
-    def _parts(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Of values (N, ...) equal parts of about as many as the victim is best asked about together.
-
-        They may be a quarter more: a part of a few images takes almost as long as a large one.
-        """
-        return values.chunk(max(1, math.ceil(len(values) / self.victim.at_once - 0.25)))
 
     def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Notes the nearest successes among images that were shown."""
@@ -214,7 +207,7 @@ class ScoreOracle(DecisionOracle):
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
         some = which(shown)
         images, rows = images[some], rows[some]
-        told = torch.cat([self.victim.logits(part) for part in self._parts(images)])
+        told = torch.cat([self.victim.logits(part) for part in equal_parts(images, self.victim.at_once)])
         check_logits(told, len(images), self.victim.classes)
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
@@ -288,7 +281,7 @@ class GradientOracle(ScoreOracle):
 
     def _in_parts(self, ask: Callable[..., tuple[Tensor, ...]], images: Tensor, *more: Tensor) -> list[Tensor]:
         """All that is answered about images and what belongs to them, asked about as many at once as is best."""
-        parts = zip(*(self._parts(one) for one in (images, *more)), strict=True)
+        parts = zip(*(equal_parts(one, self.victim.at_once) for one in (images, *more)), strict=True)
         answers = zip(*(ask(*part) for part in parts), strict=True)
         return [torch.cat(answer).to(images.dtype) for answer in answers]
 
@@ -317,6 +310,14 @@ class GradientOracle(ScoreOracle):
         logits = self.victim.logits(images)
         check_logits(logits, len(images), self.victim.classes)
         return images, logits
+
+
+def equal_parts(values: Tensor, at_once: int) -> tuple[Tensor, ...]:
+    """Of values (N, ...) parts of one size, about as many as are best asked about together.
+
+    They may be a quarter more: a part of a few images takes almost as long as a large one.
+    """
+    return values.chunk(max(1, math.ceil(len(values) / at_once - 0.25)))
 
 
 def which(shown: Tensor) -> Tensor | slice:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -138,10 +139,11 @@ def test_mistakes_are_one_line(options, told, tmp_path, run_here):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
-def test_every_attack_succeeds_on_half_of_the_digits_by_default(name, tmp_path, run_here):
+def test_every_attack_succeeds_on_half_of_the_digits_by_default_in_two_minutes(name, tmp_path, run_here):
+    begin = time.process_time()  # of this process, where run_here runs it: others may be at work on the machine
     done = run_here("attack_images.py", "--attack", name, "--max_samples", "32", "--output_dir", "run")
     assert done.returncode == 0, done.stderr
     rows = records_of(tmp_path / "run")
-    assert sum(row["success"] for row in rows) >= 16
+    assert sum(row["success"] for row in rows) >= 16 and time.process_time() - begin < 120
     limit = attack_named(name).eps or math.inf
     assert all(row[attack_named(name).norms[0]] <= limit + 1e-6 for row in rows if row["success"])

@@ -60,6 +60,9 @@ def test_strength_is_judged_alike_for_everybody(tmp_path, run_here, monkeypatch)
     assert found["ddn.ours.median_l2"]["value"] < 2 and found["deepfool.foolbox.times_ours"] > 0
     assert found["carlini_wagner_l2_fixed.ours.median_l2"]["value"] < 2
     assert found["deepfool.foolbox.ours_over"]["value"] < 1  # it finds whiteness, or nothing
+    options = ["--max_samples", "2", "--rounds", "1", "--parts", "white_box", "--attacks", "pgd", "--peers", "art"]
+    done = run_here("benchmark_images.py", *options)
+    assert done.returncode == 0 and "peers: none" in done.stdout, done.stderr
 
 
 class _Small:
@@ -93,6 +96,7 @@ def test_a_peers_queries_are_the_rows_that_its_victim_sees():
     ("options", "told"),
     [
         (["--parts", "speed"], "there is no part speed; there are step"),
+        (["--peers", "cleverhans"], "there is no peer cleverhans; there are foolbox"),
         (["--attacks", "fgsm"], "white_box has no attack fgsm; it has pgd, deepfool"),
         (["--rounds", "0"], "must be at least 1"),
         (["--eps", "2"], "--eps must be above 0 and at most 1"),

@@ -10,7 +10,7 @@ from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import cross_entropy
-from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle
+from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle, equal_parts
 from visionadv.victims import CallableScoresVictim, CallableVictim, ModuleVictim, PredictVictim
 
 
@@ -150,6 +150,15 @@ def test_a_victim_is_asked_about_as_many_images_as_it_says(monkeypatch):
         assert [len(one) for one in seen] == 4 * ([3, 3, 2] if at_once == 3 else [8])
     for few, many in zip(told[3], told[100], strict=True):
         assert torch.allclose(few.double(), many.double(), rtol=0, atol=1e-12)
+
+
+def test_parts_are_of_one_size_and_few():
+    """And a quarter larger at most: what is left over of a part is no part of its own."""
+    for count in range(1, 400):
+        sizes = [len(part) for part in equal_parts(torch.arange(count), 64)]
+        assert sum(sizes) == count and max(sizes) <= 80
+        assert max(sizes) - min(sizes) < len(sizes) and len(sizes) <= -(-count // 64)
+    assert [len(part) for part in equal_parts(torch.arange(80), 64)] == [80]
 
 
 def test_images_are_clipped_before_they_are_shown():
