@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from visionadv.evaluation import NAMES
 
 Array = np.ndarray
 Estimate = Mapping[str, float]
@@ -29,12 +31,13 @@ def robustness_curves(results: Mapping[str, Mapping[str, Any]], judges: Sequence
             distances = [distance for distance, _ in places]
             [line] = axes.plot(distances, value, "o-", label=name)
             axes.fill_between(distances, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
-        axes.set_title(judge)
+        axes.set_title(NAMES.get(judge, judge))
         axes.set_xlabel("distance")
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(True, linewidth=0.4)
-    figure.axes[0].legend(frameon=False)
+    figure.axes[0].set_ylabel("images that are classified rightly")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
 
 
@@ -91,7 +94,7 @@ def sensitivity(measures: Mapping[str, Mapping[tuple[float, float], float]], nam
         for second in sorted({pair[1] for pair in values}):
             points = sorted((first, value) for (first, other), value in values.items() if other == second)
             axes.plot(*zip(*points, strict=True), "o-", label=f"{names[1]} = {second:g}")
-        axes.set_title(measure)
+        axes.set_title(NAMES.get(measure, measure))
         axes.set_xlabel(names[0])
         axes.set_xscale("log")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -108,6 +111,7 @@ def norm_statistics(before: Mapping[str, Array], after: Mapping[str, Array]) -> 
         axes.plot(after[name], "x-", markersize=4, label="after")
         axes.set_title(name)
         axes.set_xlabel("channel")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(True, linewidth=0.4)
     figure.axes[0].legend(frameon=False)
     return figure

@@ -33,7 +33,7 @@ def test_curves_begin_at_clean_accuracy_and_know_their_judge():
         ("one", [(0, 0.9), (0.1, 0.6), (0.2, 0.3)]),
         ("two", [(0, 0.8), (0.1, 0.5)]),
     ]
-    assert points(second.lines[1]) == [(0, 0.8), (0.1, 0.4)] and second.get_title() == "autoattack"
+    assert points(second.lines[1]) == [(0, 0.8), (0.1, 0.4)] and second.get_title() == "AutoAttack"
     band = first.collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.2) and band[:, 1].max() == pytest.approx(1.0)
 
@@ -53,7 +53,7 @@ def test_lines_of_hyperparameters():
         ("a = 1", [(0.01, 0.4), (0.1, 0.5)]),
         ("a = 2", [(0.01, 0.3)]),
     ]
-    assert points(second.lines[0]) == [(0.1, 0.2)] and second.get_title() == "autoattack"
+    assert points(second.lines[0]) == [(0.1, 0.2)] and second.get_title() == "AutoAttack"
 
 
 def test_before_and_after():
