@@ -90,7 +90,7 @@ def main(
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
                 scores = scores_of(net, test, config, evaluation, accelerator.device)
                 save(folder / name, net, source, config, scores | cost)
-                told = {f"{name}/{key}".strip("/"): one["value"] for key, one in scores.items()}
+                told = {f"{name}/{key}".lstrip("/"): one["value"] for key, one in scores.items()}
                 accelerator.log({key: one for key, one in told.items() if one is not None}, step=training.steps)
     accelerator.end_training()
     if accelerator.is_main_process:

@@ -59,7 +59,7 @@ def _level(slopes: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor:
         level = torch.maximum(level, missing / rising.clamp(min=tiny))
         still = faces > level
         if torch.equal(still, free):
-            return torch.where(free, level * slopes if norm == "l2" else level, rooms)
+            return torch.where(free, torch.minimum(level * slopes if norm == "l2" else level, rooms), rooms)
         free = still
 
 

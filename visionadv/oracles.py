@@ -139,6 +139,8 @@ class DecisionOracle:
             return
         places, distance = self._within(images, rows, places)
         nearer = distance < self.distance[rows[places]]
+        if not nearer.any():
+            return
         places, distance = self._largest(-distance[nearer], rows, places[nearer])
         at = rows[places]
         self.best[at], self.distance[at], self.decisions[at] = images[places], -distance, decisions[places]

@@ -40,7 +40,7 @@ def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(packag
     assert build_tables.main() == 0
     text = package.read_text()
     assert "| one | 90 % | 50.0 % [25.0, 75.0] | 2.00 [1.50, 2.50] | - |" in text
-    assert "| 2 | 8 |" in text, "minutes and n"
+    assert "| 2.5 | 8 |" in text and build_tables.minutes(754) == "13", "minutes and n"
     assert 'on="--data d"\naccelerate launch scripts/seq2sick.py $on --x 1  # one\n' in text
     assert "two" not in text and "old" not in text
     assert text.startswith("before\n") and text.endswith("after\n")
