@@ -116,8 +116,9 @@ def manifest(configs: Sequence[Any], precision: str, fingerprint: dict[str, str]
     """
     options = {name: value for part in configs for name, value in asdict(part).items()}
     config = {name: options[name] for name in options if not f"_{name}".endswith("_token")}
-    packages = {"textadv", "torch", "transformers", "datasets", "accelerate", "textattack"}
-    versions = {one.name: one.version for one in metadata.distributions() if one.name in packages}
+    packages = ("textadv", "torch", "transformers", "datasets", "accelerate", "textattack")
+    found = (one for package in packages for one in metadata.distributions(name=package))
+    versions = {one.name: one.version for one in found}
     here = {"cwd": Path(__file__).parent, "shell": True, "text": True, "capture_output": True}
     git_hash = subprocess.run("git rev-parse --verify --quiet HEAD", **here).stdout.strip() or None
     made = {"seed": config.pop("seed", None), "config": config, "precision": precision}

@@ -28,7 +28,7 @@ from textadv.words import contains_words, disjoint, input_bleu, output_bleu, sha
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "seq2sick.py"
-SENTENCES, BATCH = 15, 3
+SENTENCES, BATCH = 9, 3
 QUICK = "--steps 2 --refine_rounds 2 --candidates 8".split()
 SMALL = [*QUICK, "--max_samples", "6", "--per_device_batch_size", "3"]
 WHOLE = [*QUICK, "--max_samples", str(SENTENCES), "--per_device_batch_size", str(BATCH)]

@@ -64,7 +64,7 @@ def test_the_folder_is_a_model(trained):
     assert not list(trained.glob("*.bin"))  # no pickle among what is published
 
 
-def test_the_papers_lstm_word_by_word(tmp_path, train_here):
+def test_the_papers_lstm_word_by_word(tmp_path, train_here, run_here):
     """It starts from given vectors, stops and resumes, and is loaded by its folder elsewhere."""
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("man 0.1 0.2 0.3 0.4\nwoman 0.4 0.3 0.2 0.1\n")
@@ -89,11 +89,9 @@ def test_the_papers_lstm_word_by_word(tmp_path, train_here):
     assert train_here(*options).returncode == 0
     after = load_file(folder / "model.safetensors")
     assert all((before[name] == after[name]).all() for name in before)
-    attack = [sys.executable, ROOT / "scripts" / "seq2sick.py", "--model_name_or_path", folder, "--max_samples", "2"]
-    attack += ["--output_dir", tmp_path / "attack", "--steps", "1", "--refine_rounds", "1", "--max_new_tokens", "6"]
-    done = subprocess.run(
-        attack, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
-    )
+    attack = ["--model_name_or_path", str(folder), "--output_dir", "attack", "--max_samples", "2"]
+    attack += ["--steps", "1", "--refine_rounds", "1", "--max_new_tokens", "6"]
+    done = run_here("seq2sick.py", *attack, env={"ACCELERATE_USE_CPU": "true"})
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "attack" / "results.json").read_text())["success"]["n"] == 2
 

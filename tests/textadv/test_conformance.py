@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -114,10 +114,16 @@ def attacked(vocabularies, name: str, examples: Sequence[Example], *, seed: int 
     return ATTACKS[name](vocabularies["any piece" not in name], examples, seed=seed)
 
 
+@pytest.fixture(scope="module")
+def together(vocabularies) -> Callable[[str], list[AttackRecord]]:
+    """An attack's records of all examples in one batch; each is carried out once."""
+    return cache(lambda name: attacked(vocabularies, name, EXAMPLES))
+
+
 @pytest.fixture(scope="module", params=ATTACKS)
-def attack(request, vocabularies) -> tuple[str, list[AttackRecord]]:
-    """An attack's name, and its records of all examples in one batch."""
-    return request.param, attacked(vocabularies, request.param, EXAMPLES)
+def attack(request, together) -> tuple[str, list[AttackRecord]]:
+    """An attack's name, and its records."""
+    return request.param, together(request.param)
 
 
 def columns(records: Sequence[AttackRecord]) -> list[dict]:
@@ -191,10 +197,9 @@ def broken(limits: Limits, original: str, adversarial: str, language_model: str)
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_every_limit_turns_something_down(name, vocabularies, language_model):
+def test_every_limit_turns_something_down(name, together, language_model):
     """Without it, some of the successes break it: else the tests of what holds it say nothing."""
-    records = attacked(vocabularies, "seq2sick fixed non_overlapping", EXAMPLES)
-    limited = attacked(vocabularies, f"seq2sick, {name}", EXAMPLES)
+    records, limited = together("seq2sick fixed non_overlapping"), together(f"seq2sick, {name}")
     solved = [record for record in records if record.success]
     assert any(broken(LIMITS[name], record.original, record.adversarial, language_model) for record in solved)
     assert columns(limited) != columns(records)
@@ -218,44 +223,22 @@ def test_successes_hold_for_a_fresh_victim_that_sees_the_text_only(attack, langu
         assert len(record.keywords) == ("keywords" in name)
 
 
-def test_the_same_again_and_everything_else_as_it_was(attack, vocabularies):
-    """The same seed gives the same records; inputs, victim and global randomness are left alone."""
-    name, records = attack
-    victim = vocabularies[True].victim
-    random.seed(5)
-    torch.manual_seed(5)
-    np.random.seed(5)  # noqa: NPY002 (it is the global state that is watched)
-    examples = copy.deepcopy(EXAMPLES)
-    before, states = everything_of(victim), (random.getstate(), torch.get_rng_state().tolist())
-    numbers = np.random.get_state()[1].tolist()  # noqa: NPY002
-    again = attacked(vocabularies, name, examples)
-    assert columns(again) == columns(records)
-    assert examples == EXAMPLES
-    assert everything_of(victim) == before
-    assert (random.getstate(), torch.get_rng_state().tolist()) == states
-    assert np.random.get_state()[1].tolist() == numbers  # noqa: NPY002
-    assert not any(values.requires_grad or values.grad is not None for values in victim.model.parameters())
-
-
 def everything_of(victim: Victim) -> tuple:
-    """Parameters, modes and generation settings."""
+    """Parameters, modes and generation settings, and the state of all global randomness."""
     modes = [module.training for module in victim.model.modules()]
-    return victim.fingerprint(), modes, victim.model.generation_config.to_dict()
+    numbers = np.random.get_state()[1].tolist()  # noqa: NPY002 (it is the global state that is watched)
+    states = random.getstate(), torch.get_rng_state().tolist(), numbers
+    return victim.fingerprint(), modes, victim.model.generation_config.to_dict(), states
 
 
-def test_batches_of_three_give_the_same_records(attack, vocabularies):
-    name, records = attack
-    apart = [attacked(vocabularies, name, EXAMPLES[first : first + 3]) for first in range(0, len(EXAMPLES), 3)]
-    assert columns([record for batch in apart for record in batch]) == columns(records)
-
-
-def test_each_example_alone_gives_its_record_and_queries_are_what_the_model_was_shown(
+def test_each_example_alone_again_gives_its_record_and_leaves_everything_else_as_it_was(
     attack, vocabularies, monkeypatch
 ):
-    """Counted at the model itself: rows given to `generate`, and rows of vectors to its forward pass outside it."""
+    """So neither batch nor time matters. Queries are what the model was shown, counted at the model itself: rows given
+    to `generate`, and rows of vectors to its forward pass outside it."""
     name, records = attack
-    model, shown = vocabularies[True].victim.model, []
-    generate = model.generate
+    victim, shown = vocabularies[True].victim, []
+    model, generate, examples = victim.model, victim.model.generate, copy.deepcopy(EXAMPLES)
 
     def watched(*args, **options):
         [given] = (options[name] for name in ("input_ids", "inputs_embeds") if name in options)
@@ -267,14 +250,18 @@ def test_each_example_alone_gives_its_record_and_queries_are_what_the_model_was_
             shown.append(len(options["inputs_embeds"]))
 
     monkeypatch.setattr(model, "generate", watched)
+    before = everything_of(victim)
     hook = model.register_forward_pre_hook(before_forward, with_kwargs=True)
     try:
-        for example, record in zip(EXAMPLES, records, strict=True):
+        for example, record in zip(examples, records, strict=True):
             shown.clear()
             assert columns(attacked(vocabularies, name, [example])) == columns([record])
             assert sum(shown) == record.queries
     finally:
         hook.remove()
+    assert examples == EXAMPLES
+    assert everything_of(victim) == before
+    assert not any(values.requires_grad or values.grad is not None for values in model.parameters())
 
 
 def test_another_seed_draws_other_keywords(vocabularies):
