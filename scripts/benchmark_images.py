@@ -31,6 +31,7 @@ from _run import RunError, launch, writable_folder, write_json
 from visionadv.configs import BadInput, DataConfig, VictimConfig
 
 PARTS = ("step", "white_box", "autoattack", "batch", "decisions", "frugal")
+BY_DECISIONS = {"batch", "decisions", "frugal"}
 WHITE_BOX = ("pgd", "deepfool", "ddn", "carlini_wagner_l2", "carlini_wagner_l2_fixed")
 AS_THEIRS = {"sign_opt": {"start_tolerance": 1e-3}}  # in `decisions`: what a peer has by itself
 TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frugal`
@@ -113,8 +114,9 @@ def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
 
     data = load_images(**source.options())
     victim = load_victim(named.model_name_or_path, classes=len(data.classes), randomized=named.randomized)
-    if not victim.differentiable:
-        raise BadInput("attacks by gradients are compared, too, and this victim has none; give a net")
+    if not victim.differentiable and (parts := set(arguments.parts) - BY_DECISIONS):
+        told = f"--parts {' '.join(sorted(parts))}: attacks by gradients, and this victim has none"
+        raise BadInput(f"{told}; give a net, or --parts {' '.join(sorted(BY_DECISIONS))}")
     most, further = arguments.max_samples, arguments.tuning_samples if "frugal" in arguments.parts else 0
     ids = list(range(min(len(data), 2 * (most + further))))
     images, labels = data.images(ids), data.labels[ids]

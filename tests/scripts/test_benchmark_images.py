@@ -92,6 +92,19 @@ def test_a_peers_queries_are_the_rows_that_its_victim_sees():
         watched.logits(images[0])
 
 
+def test_a_victim_without_gradients_is_asked_for_decisions_only(tmp_path, run_here, monkeypatch):
+    from visionadv import loading, victims
+
+    decides = victims.CallableVictim(load_victim().decide, classes=10)
+    monkeypatch.setattr(loading, "load_victim", lambda *_, **__: decides)
+    done = run_here("benchmark_images.py", *TINY, "--parts", "batch", "step", "--output_dir", "refused")
+    assert done.returncode == 2 and "--parts step: attacks by gradients" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "refused" / "results.json").exists()
+    done = run_here("benchmark_images.py", *TINY, "--parts", "batch", "--output_dir", "run")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["batch.times_one"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
