@@ -31,7 +31,7 @@ from _run import RunError, launch, writable_folder, write_json
 from visionadv.configs import BadInput, DataConfig, VictimConfig
 
 PARTS = ("step", "white_box", "autoattack", "batch", "decisions", "frugal")
-BY_DECISIONS = {"batch", "decisions", "frugal"}
+BY_DECISIONS = {"batch", "decisions", "frugal"}  # parts that need no gradients
 WHITE_BOX = ("pgd", "deepfool", "ddn", "carlini_wagner_l2", "carlini_wagner_l2_fixed")
 AS_THEIRS = {"sign_opt": {"start_tolerance": 1e-3}}  # in `decisions`: what a peer has by itself
 TRIED: dict[str, list[dict[str, Any]]] = {  # what attacks are tuned by in `frugal`
