@@ -48,8 +48,6 @@ class RunArguments:
             raise RunError(f"zero samples: --max_samples must be at least 1, not {self.max_samples}")
         if self.per_device_batch_size < 1:
             raise RunError(f"--per_device_batch_size must be at least 1, not {self.per_device_batch_size}")
-        if not 0 <= self.seed < 2**32:
-            raise RunError(f"--seed must be at least 0 and below 2**32, not {self.seed}")
         if self.report_to == "tensorboard" and util.find_spec("tensorboard") is None:
             raise RunError("--report_to tensorboard needs it installed: pip install tensorboard")
 
@@ -67,11 +65,23 @@ def launch(
     parser = HfArgumentParser(classes, **options)
     try:
         parser.parse_args()  # refuses unknown options as argparse does; the next line would with a traceback
-        main(*parser.parse_args_into_dataclasses(look_for_args_file=False))
+        given = parser.parse_args_into_dataclasses(look_for_args_file=False)
+        _check_numbers(given)
+        main(*given)
     except (RunError, *mistakes) as error:
         if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:
             print(f"{script}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def _check_numbers(configs: Sequence[Any]) -> None:
+    """Raises RunError for an option that is NaN or infinite, and for a seed that no generator takes."""
+    for name, value in (option for config in configs for option in vars(config).items()):
+        numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | float)]
+        if wrong := [one for one in numbers if not math.isfinite(one)]:
+            raise RunError(f"--{name} must be finite, not {wrong[0]}")
+        if name in ("seed", "seeds") and (wrong := [one for one in numbers if not 0 <= one < 2**32]):
+            raise RunError(f"--{name} must be at least 0 and below 2**32, not {wrong[0]}")
 
 
 @contextmanager

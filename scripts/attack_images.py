@@ -63,13 +63,13 @@ def main(
     surrogate = None
     if other.surrogate_name_or_path:
         surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
-    check(attack, config, norm, surrogate or victim, surrogate=surrogate is not None)
+    check(attack, config, norm, data.shape, surrogate or victim, surrogate=surrogate is not None)
+    oracles = make_oracles(config, source, attack, norm, surrogate is not None)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
     with Run(arguments, [named, other, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
-        oracles = make_oracles(config, source, attack, norm, surrogate is not None)
         for batch in run.batches(places(data, config.target, arguments.max_samples)):
             ids = [place.example_id for place in batch]
             images, labels = data.images(ids).to(run.device), data.labels[ids].to(run.device)
@@ -94,8 +94,10 @@ def places(data: Any, target: int | None, most: int | None) -> list[Place]:
     return found
 
 
-def check(attack: Any, config: AttackConfig, norm: str, victim: Any, *, surrogate: bool) -> None:
-    """Raises BadInput for what the attack can't do, or can't do to this victim; `surrogate`: it is one."""
+def check(
+    attack: Any, config: AttackConfig, norm: str, shape: tuple[int, ...], victim: Any, *, surrogate: bool
+) -> None:
+    """Raises BadInput for what the attack can't do to images of a shape and this victim; `surrogate`: it is one."""
     from visionadv.oracles import DecisionOracle, GradientOracle
 
     name = config.attack
@@ -115,6 +117,15 @@ def check(attack: Any, config: AttackConfig, norm: str, victim: Any, *, surrogat
         raise BadInput(f"{name} needs the scores of all classes; leave out --top_k, or use --attack nes")
     if config.top_k is not None and surrogate:
         raise BadInput("a surrogate tells the scores of all classes; leave out --top_k, or the surrogate")
+    if surrogate and attack.oracle is DecisionOracle:
+        raise BadInput(f"{name} sees decisions, and from a surrogate there is more to be had; use pgd, or another")
+    if surrogate and config.budget is not None:
+        raise BadInput("--budget counts queries of the victim, which sees one image of a transfer attack; leave it out")
+    if hasattr(attack, "check"):
+        attack.check(shape)
+    least = attack.least_budget(shape) if hasattr(attack, "least_budget") else 2
+    if (config.budget or least) < least:
+        raise BadInput(f"{name} needs {least} queries for a first step; --budget {config.budget} is too small")
     if attack.oracle is GradientOracle and not victim.differentiable:
         raise BadInput(f"{name} needs gradients, and this victim has none; hop_skip_jump needs decisions only")
     if attack.oracle is not DecisionOracle and not victim.scored:

@@ -24,6 +24,8 @@ from _run import RunError, launch, writable_folder, write_bytes, write_json
 
 from visionadv.configs import BadInput, DataConfig
 
+MOST_LEAVES = 131072  # LightGBM's limit
+
 
 @dataclass(frozen=True)
 class TreesConfig:
@@ -38,8 +40,10 @@ class TreesConfig:
     seed: int = field(default=0, metadata={"help": "seed of LightGBM"})
 
     def __post_init__(self) -> None:
-        if self.num_trees < 1 or self.num_leaves < 2:
-            raise RunError("--num_trees must be at least 1, and --num_leaves at least 2")
+        if self.num_trees < 1 or not 2 <= self.num_leaves <= MOST_LEAVES:
+            raise RunError(f"--num_trees must be at least 1, and --num_leaves from 2 to {MOST_LEAVES}")
+        if self.seed >= 2**31:
+            raise RunError(f"--seed of LightGBM must be below 2**31, not {self.seed}")
         if not self.learning_rate > 0:
             raise RunError(f"--learning_rate must be above 0, not {self.learning_rate}")
 
@@ -53,6 +57,8 @@ def main(config: TreesConfig, source: DataConfig) -> None:
 
     from visionadv.data import load_images
 
+    if source.split == config.train_split:
+        raise RunError(f"the split to score, {source.split!r}, is what is learnt from; give another --split")
     folder = writable_folder(config.output_dir)
     train = load_images(**source.options() | {"split": config.train_split, "max_samples": config.max_train_samples})
     test = load_images(**source.options())
@@ -60,9 +66,14 @@ def main(config: TreesConfig, source: DataConfig) -> None:
     options = {"objective": "binary"} if count == 2 else {"objective": "multiclass", "num_class": count}
     options |= {"num_leaves": config.num_leaves, "learning_rate": config.learning_rate, "seed": config.seed}
     options |= {"verbosity": -1, "deterministic": True, "force_row_wise": True}
+    if train.labels.min() == train.labels.max():
+        raise RunError(f"all images of {config.train_split!r} are of one class, so that there is nothing to learn")
     begin = time.perf_counter()
     rows = train.images(range(len(train))).flatten(1).double().numpy()
-    booster = lightgbm.train(options, lightgbm.Dataset(rows + 1, train.labels.numpy()), config.num_trees)
+    try:
+        booster = lightgbm.train(options, lightgbm.Dataset(rows + 1, train.labels.numpy()), config.num_trees)
+    except lightgbm.basic.LightGBMError as error:
+        raise RunError(f"LightGBM refuses: {error}") from error
     text = moved(booster.model_to_string(), -1)
     write_bytes(folder / "model.txt", text.encode())
     booster = lightgbm.Booster(model_str=text)

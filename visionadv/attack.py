@@ -28,8 +28,13 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
         seeds: (B,) of the attack's randomness.
 
     Raises:
-        BadInput: the oracle hides scores that the attack needs.
+        BadInput: the attack can't do anything to such images, doesn't know the oracle's norm, or needs scores that the
+            oracle hides.
     """
+    if hasattr(attack, "check"):
+        attack.check(oracle.images.shape[1:])
+    if oracle.norm not in attack.norms:
+        raise BadInput(f"{type(attack).__name__} knows {' and '.join(attack.norms)}, and not {oracle.norm}")
     if oracle.top_k is not None and not getattr(attack, "partial", False):
         raise BadInput(f"{type(attack).__name__} needs the scores of all classes; leave out top_k, or take nes")
     oracle.begin()

@@ -133,6 +133,10 @@ class AttackConfig:
             raise BadInput("--goal targeted needs --target, the number of a class; random_target draws one")
         if self.goal != "targeted" and self.target is not None:
             raise BadInput(f"--target is for --goal targeted, and the goal is {self.goal}")
+        if wrong := [one for one in self.report_queries if one < 1]:
+            raise BadInput(f"--report_queries are numbers of queries, from 1 on, not {wrong[0]}")
+        if self.report_distance is not None and not 0 <= self.report_distance < math.inf:
+            raise BadInput(f"--report_distance must be at least 0 and finite, not {self.report_distance}")
         if wrong := [one for one in self.attack_options if "=" not in one]:
             raise BadInput(f"--attack_options are name=value, such as steps=100, not {wrong[0]!r}")
 

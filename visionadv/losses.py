@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from visionadv.goals import Goal
 
 Loss = Callable[[Tensor, Goal, Tensor], Tensor]
+LEAST_SPREAD = 1e-12  # of the largest logits, that a ratio is taken of
 
 
 def cross_entropy(logits: Tensor, goal: Goal, rows: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def difference_of_logits_ratio(logits: Tensor, goal: Goal, rows: Tensor) -> Tens
 
     Croce and Hein (ICML 2020), (6) and (7): z_1 - z_3, or for a target z_1 - (z_3 + z_4) / 2. With fewer classes the
     last of them stands for the third and the fourth. With two the ratio would say nothing more than the decision, and
-    have no gradient: then it is the margin.
+    have no gradient: then it is the margin. As in the authors' code 1e-12 keeps the spread above 0.
     """
     classes = logits.shape[1]
     if classes == 2:
@@ -50,10 +50,10 @@ def difference_of_logits_ratio(logits: Tensor, goal: Goal, rows: Tensor) -> Tens
     third, fourth = ordered[:, min(2, classes - 1)], ordered[:, min(3, classes - 1)]
     spread = ordered[:, 0] - (third if goal.targets is None else (third + fourth) / 2)
     if goal.targets is None:
-        return goal.margin(logits, rows) / (spread + torch.finfo(logits.dtype).eps)
+        return goal.margin(logits, rows) / (spread + LEAST_SPREAD)
     aim = logits.gather(1, goal.aims[rows][:, None])[:, 0]
     label = logits.gather(1, goal.labels[rows][:, None])[:, 0]
-    return (aim - label) / (spread + torch.finfo(logits.dtype).eps)
+    return (aim - label) / (spread + LEAST_SPREAD)
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": difference_of_logits_ratio}

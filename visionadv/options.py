@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict
     """Values by name; names that have no default are taken as they look.
 
     Raises:
-        BadInput: a value is not of its default's type; `owner` is whose it is.
+        BadInput: a value is not of its default's type, or no finite number; `owner` is whose it is.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -34,6 +35,8 @@ def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict
             value = float(value)
         if text.lower() in ("true", "false"):
             value = text.lower() == "true"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadInput(f"{owner}'s {option} must be a finite number, not {text!r}")
         if default is not None and type(value) is not type(default):
             kind = KINDS.get(type(default).__name__, "a word")
             such = f", such as {default}" if default != () else ", such as (2000, 10000)"

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from visionadv.configs import BadInput
-from visionadv.distances import fits, size
+from visionadv.distances import NORMS, fits, size
 from visionadv.goals import Goal
 from visionadv.losses import Loss
 from visionadv.pool import Pool
+from visionadv.victims import check_shape
 
 
 class DecisionOracle:
@@ -37,7 +38,8 @@ class DecisionOracle:
         unclipped: whether distances before clipping are followed, too, as the authors of OPT and Sign-OPT report them.
 
     Raises:
-        BadInput: images outside [0, 1], labels that the victim doesn't have, an empty budget.
+        BadInput: images outside [0, 1] or none, not a label for each, labels that the victim doesn't have, a norm that
+            there isn't, a negative eps, an empty budget.
     """
 
     top_k: int | None = None  # classes of which a score is told, None for all
@@ -55,7 +57,11 @@ class DecisionOracle:
         unclipped: bool = False,
     ) -> None:
         check_images(images)
-        check_labels(goal, victim.classes)
+        check_labels(goal, victim.classes, len(images))
+        if norm not in NORMS:
+            raise BadInput(f"there is no distance {norm!r}; there are {', '.join(NORMS)}")
+        if eps is not None and not eps >= 0:
+            raise BadInput(f"eps must be at least 0, not {eps}")
         if budget is not None and budget < 1:
             raise BadInput(f"a budget of {budget} queries doesn't even show the unchanged image; give at least 1")
         self.victim, self.images, self.goal, self.norm, self.eps, self.budget = victim, images, goal, norm, eps, budget
@@ -76,6 +82,7 @@ class DecisionOracle:
         """Shows the unchanged images, a query each; where the goal is reached already, that is all."""
         everyone = torch.arange(len(self.images), device=self.images.device)
         self.already = self.reached(self.images, everyone)
+        check_labels(self.goal, self.victim.classes, len(everyone))  # now that their number may be known
         self.close(everyone[self.already])
 
     @property
@@ -141,10 +148,11 @@ class DecisionOracle:
         nearer = distance < self.distance[rows[places]]
         if not nearer.any():
             return
-        places, distance = self._largest(-distance[nearer], rows, places[nearer])
+        places, distance = places[nearer], distance[nearer]
+        self.curve.append(lows(rows[places], numbers[places], distance))
+        places, distance = self._largest(-distance, rows, places)
         at = rows[places]
         self.best[at], self.distance[at], self.decisions[at] = images[places], -distance, decisions[places]
-        self.curve.append((at, numbers[places], -distance))
 
     def _within(self, images: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Of some `places` of images (N, ...) those within `eps`, and their distances."""
@@ -158,11 +166,9 @@ class DecisionOracle:
         """Notes the least distances of successes that aren't clipped yet."""
         assert self._unclipped is not None
         distance = size(images - self.images[rows], self.norm)
-        places = (distance < self._unclipped[rows]).nonzero()[:, 0]
-        places, distance = self._largest(-distance[places], rows, places)
-        at = rows[places]
-        self._unclipped[at] = -distance
-        self.unclipped_curve.append((at, numbers[places], -distance))
+        nearer = distance < self._unclipped[rows]
+        self.unclipped_curve.append(lows(rows[nearer], numbers[nearer], distance[nearer]))
+        self._unclipped.scatter_reduce_(0, rows, distance, "amin")
 
     def _largest(self, values: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Of values (n,) at `places` of rows (N,), the place of each row's largest, and that; the first of several."""
@@ -182,11 +188,13 @@ class ScoreOracle(DecisionOracle):
         top_k: if given, it tells the log probabilities of the k likeliest classes, and -inf for all others.
 
     Raises:
-        BadInput: as `DecisionOracle`, and for a `top_k` that is no number of classes.
+        BadInput: as `DecisionOracle`; a victim that tells no scores; a `top_k` that is no number of classes.
     """
 
     def __init__(self, *args: Any, top_k: int | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
+        if not self.victim.scored:
+            raise BadInput("the victim tells no scores; attack it by its decisions")
         if top_k is not None and not 1 <= top_k <= (self.victim.classes or top_k):
             raise BadInput(
                 f"top_k is {top_k}, and the victim has {self.victim.classes} classes; give one of 1 to these"
@@ -211,6 +219,8 @@ class ScoreOracle(DecisionOracle):
         images, rows = images[some], rows[some]
         told = torch.cat([self.victim.logits(part) for part in equal_parts(images, self.victim.at_once)])
         check_logits(told, len(images), self.victim.classes)
+        if not len(self.clean):  # the first answer, which tells how many classes there are
+            check_labels(self.goal, told.shape[1], len(self.images))
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
         self._note(images, rows, numbers[some], told)
@@ -241,11 +251,13 @@ class GradientOracle(ScoreOracle):
     """Tells gradients, too: a query and a gradient each.
 
     Raises:
-        BadInput: as `ScoreOracle`, and for a `top_k`, since gradients tell all.
+        BadInput: as `ScoreOracle`, for a victim without gradients, and for a `top_k`, since gradients tell all.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        if not self.victim.differentiable:
+            raise BadInput("the victim has no gradients; attack it by its scores or its decisions")
         if self.top_k is not None:
             raise BadInput("who sees gradients sees the scores of all classes; leave out top_k")
 
@@ -340,16 +352,34 @@ def likeliest(logits: Tensor, count: int) -> Tensor:
     return torch.full_like(logits, -torch.inf).scatter_(1, classes, values)
 
 
+def lows(rows: Tensor, numbers: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of successes (n,), in the order of their `numbers`, those that are nearer than all of their row before them."""
+    if (rows[1:] > rows[:-1]).all():  # one of each row
+        return rows, numbers, distances
+    order = rows.argsort(stable=True)
+    ranks = distances.unique(return_inverse=True)[1][order]
+    below = ranks - len(ranks) * rows[order]  # so that a row is below all rows before it
+    low = torch.ones_like(below, dtype=torch.bool)
+    low[1:] = below[1:] < below.cummin(0).values[:-1]
+    order = order[low]
+    return rows[order], numbers[order], distances[order]
+
+
 def check_images(images: Tensor) -> None:
-    """Raises BadInput for values outside [0, 1]."""
+    """Raises BadInput for values outside [0, 1], and where there are none."""
+    if not images.numel():
+        raise BadInput(f"there are no images in a batch of the shape {tuple(images.shape)}")
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):
         raise BadInput(f"images are from 0 to 1, and these go from {low:g} to {high:g}; scale them")
 
 
-def check_labels(goal: Goal, classes: int | None) -> None:
-    """Raises BadInput for labels or targets that are no class of the victim's."""
+def check_labels(goal: Goal, classes: int | None, count: int) -> None:
+    """Raises BadInput for labels or targets that aren't one of the victim's classes for each of `count` images."""
     for name, values in (("label", goal.labels), ("target", goal.aims)):
+        if values.shape != (count,) or values.dtype != torch.long:
+            told = f"{name}s are {values.dtype} of the shape {tuple(values.shape)}"
+            raise BadInput(f"{told}, where torch.int64 of ({count},) was expected: one for each image")
         wrong = (values < 0) | (values >= (classes or torch.inf))
         if wrong.any():
             raise BadInput(f"{name} {int(values[wrong][0])} is none of the victim's {classes} classes, from 0 on")
@@ -357,8 +387,6 @@ def check_labels(goal: Goal, classes: int | None) -> None:
 
 def check_logits(logits: Tensor, count: int, classes: int | None) -> None:
     """Raises BadInput for an answer that is no row of finite numbers for each image."""
-    if logits.ndim != 2 or len(logits) != count or (classes is not None and logits.shape[1] != classes):
-        told = f"({count}, {classes or 'classes'})"
-        raise BadInput(f"the victim's answer has the shape {tuple(logits.shape)}, where {told} was expected")
+    check_shape(logits, count, classes)
     if not logits.isfinite().all():
         raise BadInput("the victim answered NaN or infinity; check its weights, and the scale of what it expects")

@@ -27,7 +27,7 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
     """Shows the unchanged images, attacks a surrogate for those that aren't a success, and shows what came of it.
 
     Args:
-        attack: one of `attacks` that sees scores or gradients.
+        attack: one of `attacks` that sees scores or gradients; its search on the surrogate ends as it does by itself.
         surrogate: a victim of `victims` that tells them.
         oracle: of the victim.
         seeds: (B,) of the attack's randomness.

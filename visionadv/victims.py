@@ -33,7 +33,7 @@ class ModuleVictim(nn.Module):
         mean, std: of each channel, that the model's images are normalised by.
         size: (H, W) that the model takes, if it isn't that of the images: they are resized inside.
         flip: whether it takes the channels in reverse; mean and std are of what it takes.
-        classes: K, if it is known.
+        classes: K, if it is known; else the first answer tells it.
         randomized: whether two answers about one image may differ.
     """
 
@@ -64,13 +64,16 @@ class ModuleVictim(nn.Module):
         return AT_ONCE_ON_CORE * torch.get_num_threads() if self.mean.device.type == "cpu" else AT_ONCE
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, K), with a gradient if images (N, C, H, W) have one."""
+        """(N, K), with a gradient if images (N, C, H, W) have one. Raises BadInput for another kind of answer."""
         if self.size and tuple(images.shape[2:]) != self.size:
             images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
         if self.flip:
             images = images.flip(1)
         told = self.model((images - self.mean.to(images)) / self.std.to(images))
-        return getattr(told, "logits", told).to(images.dtype)  # under autocast they have fewer bits
+        told = getattr(told, "logits", told)
+        check_shape(told, len(images), self.classes)
+        self.classes = self.classes or told.shape[1]
+        return told.to(images.dtype)  # under autocast they have fewer bits
 
     @torch.no_grad()
     def decide(self, images: Tensor) -> Tensor:
@@ -79,11 +82,7 @@ class ModuleVictim(nn.Module):
         Raises:
             BadInput: the answer isn't a row of finite numbers for each image.
         """
-        from visionadv.oracles import check_logits
-
-        logits = self.logits(images)
-        check_logits(logits, len(images), self.classes)
-        return logits.argmax(1)
+        return _finite(self.logits(images)).argmax(1)
 
     def fingerprint(self) -> str:
         """SHA-256 of all weights, and of what is done to images."""
@@ -119,18 +118,23 @@ class PredictVictim:
         if answer.dtype.kind not in "biuf":
             raise BadInput(f"a {type(self.model).__name__} predicts {answer.dtype}; it must say numbers of classes")
         told = _finite(torch.from_numpy(answer))
-        if told.ndim == 2:
+        if told.ndim == 2 and told.shape[1] == 1:
+            told = told[:, 0]
+        elif told.ndim == 2:
+            check_shape(told, len(images), self.classes)
             told = told.argmax(1)
-        elif told.is_floating_point() and (told != told.round()).any():
+        if self.classes == 2 and told.is_floating_point() and ((told >= 0) & (told <= 1)).all():
             told = told > 0.5  # the likelier of two
         return _classes(told, len(images), self.classes).to(images.device)
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, K) logarithms of what `predict_proba` says."""
+        """(N, K) logarithms of what `predict_proba` says, over the likeliest class's: of 0 rounding keeps most."""
         if not self.scored:
             raise BadInput(f"a {type(self.model).__name__} tells no probabilities; attack it by its decisions")
-        told = np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64)
-        return torch.from_numpy(told).clamp(min=1e-12).log().to(images)
+        told = torch.from_numpy(np.asarray(self.model.predict_proba(_rows(images)), dtype=np.float64))
+        check_shape(told, len(images), self.classes)
+        told = told.clamp(min=1e-12).log()
+        return (told - told.amax(1, keepdim=True)).to(images)
 
     def to(self, device: Any) -> PredictVictim:
         """Itself: such models have no device."""
@@ -144,7 +148,10 @@ class PredictVictim:
 
 
 class CallableVictim:
-    """A function from images (N, ...) to classes (N,): a remote service, for one."""
+    """A function from images (N, ...) to classes (N,): a remote service, for one.
+
+    Where `classes` isn't given, a label that the function never answers counts as its error.
+    """
 
     differentiable = scored = False
     at_once = AT_ONCE
@@ -172,9 +179,18 @@ class CallableScoresVictim(CallableVictim):
     def logits(self, images: Tensor) -> Tensor:
         """(N, K) what the function says."""
         told = _finite(torch.as_tensor(self.function(images)).to(images))
-        if told.ndim != 2:
-            raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where scores (N, K) were expected")
+        check_shape(told, len(images), self.classes)
+        self.classes = self.classes or told.shape[1]
         return told
+
+
+def check_shape(told: Any, count: int, classes: int | None) -> None:
+    """Raises BadInput for an answer that is no row of scores (K,) for each of `count` images."""
+    expected = f"scores ({count}, {classes or 'K'}) were expected"
+    if not isinstance(told, Tensor):
+        raise BadInput(f"the victim's answer is a {type(told).__name__}, where {expected}")
+    if told.ndim != 2 or len(told) != count or (classes is not None and told.shape[1] != classes):
+        raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where {expected}")
 
 
 def _finite(told: Tensor) -> Tensor:
@@ -188,6 +204,8 @@ def _classes(told: Tensor, count: int, classes: int | None) -> Tensor:
     """(N,) classes that were answered. Raises BadInput for another number of them, and for one that there isn't."""
     if told.shape != (count,):
         raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where ({count},) was expected")
+    if told.is_floating_point() and (told != told.round()).any():
+        raise BadInput("the victim answered fractions, where numbers of classes were expected; scores are (N, K)")
     told = told.long()
     if count and not 0 <= int(told.min()) <= int(told.max()) < (classes or torch.inf):
         raise BadInput(f"the victim answered classes {int(told.min())} to {int(told.max())}, and it has {classes}")

@@ -126,6 +126,22 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
             ["--attack", "nes", "--top_k", "3", "--surrogate_name_or_path", EMBEDDED],
             "a surrogate tells the scores of all",
         ),
+        (
+            ["--attack", "opt", "--surrogate_name_or_path", EMBEDDED],
+            "opt sees decisions, and from a surrogate there is",
+        ),
+        (["--budget", "9", "--surrogate_name_or_path", EMBEDDED], "--budget counts queries of the victim"),
+        (["--attack", "zoo", "--budget", "100"], "zoo needs 131 queries for a first step; --budget 100 is too small"),
+        (["--attack", "nes", "--budget", "51"], "nes needs 52 queries for a first step"),
+        (["--attack", "local_search", "--budget", "7"], "local_search needs 8 queries for a first step"),
+        (["--attack", "zoo", "--attack_options", "side=20"], "a side of 20 is larger than the images', 8"),
+        (["--attack", "nes", "--attack_options", "sigma=0"], "nes's sigma must be above 0"),
+        (["--attack", "jsma", "--attack_options", "theta=0"], "jsma's theta must not be 0"),
+        (["--attack", "bg", "--attack_options", "candidates=1"], "bg's candidates must be at least 2"),
+        (["--report_distance", "nan"], "--report_distance must be at least 0 and finite"),
+        (["--report_queries", "100", "0"], "--report_queries are numbers of queries, from 1 on, not 0"),
+        (["--seed", "99999999999"], "--seed must be at least 0 and below 2**32"),
+        (["--attack", "opt", "--goal", "random_target", "--pool_split", "nope"], "no split 'nope'"),
         (["--attack", "pgd", "--attack_options", "loss=hinge"], "pgd's loss is cross_entropy or margin or dlr"),
         (["--split", "validation"], "no split 'validation'"),
         (["--model_name_or_path", "./nowhere"], "nowhere"),
@@ -134,7 +150,7 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
 def test_mistakes_are_one_line(options, told, tmp_path, run_here):
     done = run_here("attack_images.py", *options, "--output_dir", "run")
     assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1], done.stderr
-    assert "Traceback" not in done.stderr and not (tmp_path / "run" / "examples").exists()
+    assert "Traceback" not in done.stderr and not (tmp_path / "run" / "records.jsonl").exists()
 
 
 @pytest.mark.slow

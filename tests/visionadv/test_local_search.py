@@ -111,5 +111,5 @@ def test_a_target_is_approached():
 
 def test_rows_of_values_have_no_pixels():
     model = nn.Linear(5, 2).double()
-    with pytest.raises(BadInput, match=r"needs pixels: images \(B, C, H, W\), not \(3, 5\)"):
+    with pytest.raises(BadInput, match=r"needs pixels: images \(C, H, W\), not \(5,\)"):
         run("local_search", "l0", Counted(model, classes=2), torch.rand(3, 5, dtype=torch.float64))

@@ -110,5 +110,5 @@ def test_coordinates_are_different_ones_and_important_ones_come_more_often():
 
 def test_a_smaller_space_needs_pixels():
     model = nn.Linear(5, 2).double()
-    with pytest.raises(BadInput, match=r"needs images \(B, C, H, W\), not \(3, 5\); leave side at 0"):
+    with pytest.raises(BadInput, match=r"needs images \(C, H, W\), not \(5,\); leave side at 0"):
         run("zoo", "l2", Counted(model, classes=2), torch.rand(3, 5, dtype=torch.float64), side=2)

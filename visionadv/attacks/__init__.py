@@ -3,7 +3,8 @@
 An attack is a frozen dataclass of its hyperparameters, by default those of its paper. `oracle` says what it needs to
 see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance
 (`either`: unless it is given one), and `budget` its usual number of queries, where it would go on for a very long time.
-`run(oracle, seeds)` asks the oracle, which keeps what it finds; `seeds` (B,) are those of `noise`.
+`run(oracle, seeds)` asks the oracle, which keeps what it finds; `seeds` (B,) are those of `noise`. Where not all images
+will do, `check` says so of their shape, and where a first step takes many queries `least_budget` says how many.
 """
 
 from __future__ import annotations
@@ -50,9 +51,13 @@ ATTACKS = {
 }
 
 MAY_BE_ZERO = ("line_steps",)  # counts that may be 0, though their default isn't
-ABOVE_ZERO = ("constant", "decrease", "gamma", "adaptation", "share", "start_tolerance")  # what a search multiplies by
+AT_LEAST_TWO = ("candidates",)  # classes, the image's own among them
+ABOVE_ZERO = (  # what a search multiplies or divides by
+    *("constant", "decrease", "gamma", "adaptation", "share", "start_tolerance"),
+    *("sigma", "h", "beta", "least_beta", "start"),
+)
 BELOW_ONE = ("decrease",)
-MAY_BE_NEGATIVE = ("theta",)  # JSMA's, where values fall
+MAY_BE_NEGATIVE = ("theta",)  # JSMA's, where values fall; but not 0
 
 
 def kind_of(name: str) -> Any:
@@ -89,10 +94,13 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
         if not math.isfinite(value):
             raise BadInput(f"{name}'s {option} must be a finite number, not {value}")
         counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_ZERO
-        least = 1 if counts else 0
+        least = 2 if option in AT_LEAST_TWO else 1 if counts else 0
         if value < least and option not in MAY_BE_NEGATIVE:
             raise BadInput(f"{name}'s {option} must be at least {least}, not {value}")
-        if (option in ABOVE_ZERO and value == 0) or (option in BELOW_ONE and value >= 1):
+        if option in MAY_BE_NEGATIVE and value == 0:
+            raise BadInput(f"{name}'s {option} must not be 0")
+        vanishes = value == 0 and option in ABOVE_ZERO and (name, option) != ("ead", "beta")  # without L1 it is C&W
+        if vanishes or (option in BELOW_ONE and value >= 1):
             raise BadInput(
                 f"{name}'s {option} must be above 0{' and below 1' if option in BELOW_ONE else ''}, not {value}"
             )

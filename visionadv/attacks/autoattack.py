@@ -12,6 +12,7 @@ version for victims whose answers vary, rand, is missing, and so is L1, for whic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -38,6 +39,10 @@ class AutoAttack:
     oracle: ClassVar = GradientOracle
     norms: ClassVar = ("linf", "l2")
     eps: ClassVar = 0.3
+
+    def check(self, shape: Sequence[int]) -> None:
+        """As `Square`."""
+        Square().check(shape)
 
     def run(self, oracle: GradientOracle, seeds: Tensor) -> None:
         for member in self.members():

@@ -19,7 +19,7 @@ from visionadv.oracles import GradientOracle
 
 def paper_steps(eps: float, norm: str) -> tuple[int, float]:
     """How many steps are taken, and of which size, in units of eps."""
-    if norm != "linf":
+    if norm != "linf" or eps == 0:
         return 20, 0.1
     return max(1, int(min(255 * eps + 4, 1.25 * 255 * eps))), 1 / 255 / eps
 

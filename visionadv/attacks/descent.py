@@ -7,7 +7,7 @@ They differ in how they estimate the slope of g; the step along it is found by t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,13 @@ class Descent:
         """Drops all but some (n,) of the images."""
         for name in ("rows", "seeds", "theta", "distance", "alpha", "beta"):
             setattr(self, name, getattr(self, name)[left])
+
+    def parts(self, most: int) -> Iterator[Descent]:
+        """The searches of so many images at a time; what is found doesn't come back."""
+        for some in torch.arange(len(self.rows), device=self.rows.device).split(most):
+            part = replace(self)
+            part.keep(some)
+            yield part
 
 
 def descents(

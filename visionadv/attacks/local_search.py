@@ -13,6 +13,8 @@ success. With a target, its likelihood is to rise. L0 counts values, so that a p
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +26,7 @@ from visionadv.losses import cross_entropy
 from visionadv.noise import uniform
 from visionadv.oracles import ScoreOracle
 
-AT_ONCE = 4096  # images of one changed pixel
+VALUES_AT_ONCE = 2**22  # of images of one changed pixel
 FIRST = 0.1  # of all pixels, in the first round
 
 
@@ -43,9 +45,12 @@ class LocalSearch:
     norms: ClassVar = ("l0",)
     eps: ClassVar = None
 
+    def check(self, shape: Sequence[int]) -> None:
+        """Raises BadInput for what isn't (C, H, W)."""
+        if len(shape) != 3:
+            raise BadInput(f"a local search needs pixels: images (C, H, W), not {tuple(shape)}")
+
     def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
-        if oracle.images.ndim != 4:
-            raise BadInput(f"a local search needs pixels: images (B, C, H, W), not {tuple(oracle.images.shape)}")
         rows = oracle.left()
         images = oracle.images[rows]
         height, width = images.shape[2:]
@@ -72,11 +77,16 @@ class LocalSearch:
             )
             near = square.flatten(1) > 0
 
+    def least_budget(self, shape: Sequence[int]) -> int:
+        """Queries until a change of the first pixels is shown, for images of a shape (C, H, W)."""
+        return 2 + max(1, round(FIRST * math.prod(shape[1:])))
+
     def _falls(self, oracle: ScoreOracle, images: Tensor, rows: Tensor, near: Tensor) -> Tensor:
         """(n, H W) how near the goal an image comes by a pixel of `near` (n, H W); a query for each."""
         falls = torch.full_like(near, -torch.inf, dtype=images.dtype)
         owner, pixel = near.nonzero(as_tuple=True)
-        for own, at in zip(owner.split(AT_ONCE), pixel.split(AT_ONCE), strict=True):
+        most = max(1, VALUES_AT_ONCE // images[0].numel())
+        for own, at in zip(owner.split(most), pixel.split(most), strict=True):
             shown = images[own].flatten(2)
             mine = torch.arange(len(own), device=own.device)
             shown[mine, :, at] = 0.5 + self.p * (shown[mine, :, at] - 0.5).sign()

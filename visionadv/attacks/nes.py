@@ -21,6 +21,7 @@ steps of that norm. Without a target the likelihood of the label is seen for as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -94,6 +95,10 @@ class Nes:
                 images = within(oracle, images + wide(rate, way) * way, rows, eps)
                 oracle.logits(images, rows)
             oracle.close(rows[oracle.found[rows]])
+
+    def least_budget(self, shape: Sequence[int]) -> int:
+        """Queries until a first step is shown, for images of any shape."""
+        return 2 + 2 * max(1, self.samples // 2)
 
     def estimate(
         self, oracle: ScoreOracle, images: Tensor, rows: Tensor, seeds: Tensor, number: int

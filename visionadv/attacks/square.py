@@ -17,6 +17,7 @@ schedule is scaled to the steps, or a smaller budget, as in the paper; in AutoAt
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -49,9 +50,12 @@ class Square:
     norms: ClassVar = ("linf", "l2")
     eps: ClassVar = 0.3
 
+    def check(self, shape: Sequence[int]) -> None:
+        """Raises BadInput for what isn't (C, H, W)."""
+        if len(shape) != 3:
+            raise BadInput(f"squares are of images (C, H, W), and these are {tuple(shape)}")
+
     def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
-        if oracle.images.ndim != 4:
-            raise BadInput(f"squares are of images (C, H, W), and these are {tuple(oracle.images.shape[1:])}")
         rows = oracle.left()
         steps = self.steps if oracle.budget is None else min(self.steps, oracle.budget)
         loss = margin if oracle.goal.targets is None else cross_entropy

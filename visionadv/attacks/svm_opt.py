@@ -28,6 +28,7 @@ from visionadv.attacks.line_search import wide
 from visionadv.oracles import DecisionOracle
 
 SMALLEST_CHANGE = 1e-7  # of a coordinate
+VALUES_AT_ONCE = 2**25  # of the directions of all images whose planes are fitted together
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class SvmOpt:
 
     def slope(self, search: Descent) -> Tensor:
         """(n, ...) the estimate of the gradient of g, by as many queries as there are directions."""
+        most = max(1, VALUES_AT_ONCE // (self.directions * search.theta[0].numel()))
+        return torch.cat([self._slope(part) for part in search.parts(most)])
+
+    def _slope(self, search: Descent) -> Tensor:
+        """As `slope`, of few images."""
         owner, ways, moved = around(search, self.directions, 0, self.directions, cut=False)
         signed = wide(rises(search, owner, moved), ways) * ways
         points = signed.view(len(search.rows), self.directions, -1)

@@ -21,6 +21,8 @@ All rounds would take millions of queries; the usual budget of 60,000 is 233 ste
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -63,14 +65,20 @@ class Zoo:
     eps: ClassVar = None
     budget: ClassVar = 60_000
 
-    def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
-        if self.side and oracle.images.ndim != 4:
+    def check(self, shape: Sequence[int]) -> None:
+        """Raises BadInput where y can't be smaller than images of a shape without the batch."""
+        if not self.side:
+            return
+        if len(shape) != 3:
+            raise BadInput(f"a smaller space needs images (C, H, W), not {tuple(shape)}; leave side at 0")
+        if shape[1] != shape[2]:
             raise BadInput(
-                f"a smaller space needs images (B, C, H, W), not {tuple(oracle.images.shape)}; leave side at 0"
+                f"a smaller space needs images as high as wide, and these are {shape[1]}x{shape[2]}; leave side at 0"
             )
-        if self.side and oracle.images.shape[2] != oracle.images.shape[3]:
-            height, width = oracle.images.shape[2:]
-            raise BadInput(f"a smaller space needs images as high as wide, and these are {height}x{width}; leave side")
+        if self.side > shape[2]:
+            raise BadInput(f"a side of {self.side} is larger than the images', {shape[2]}; choose a smaller one")
+
+    def run(self, oracle: ScoreOracle, seeds: Tensor) -> None:
         oracle.confidence, offset = self.confidence, 0
 
         def attempt(oracle: ScoreOracle, rows: Tensor, constant: Tensor) -> Tensor:
@@ -79,6 +87,11 @@ class Zoo:
             return self._round(oracle, rows, constant[rows], seeds[rows], offset - self.steps)
 
         search_constant(oracle, attempt, self.constant, self.binary_steps)
+
+    def least_budget(self, shape: Sequence[int]) -> int:
+        """Queries until a first step is shown, for images of a shape (C, H, W)."""
+        values = shape[0] * self.side**2 if self.side else math.prod(shape)
+        return 3 + 2 * min(self.coordinates, values)
 
     def _round(self, oracle: ScoreOracle, rows: Tensor, constant: Tensor, seeds: Tensor, offset: int) -> Tensor:
         """(B,) where a round of steps succeeds; `offset` is the number of steps taken before."""
