@@ -1,6 +1,7 @@
 """Measures rows of results tables by their commands, keeps their results and writes the tables."""
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import build_tables
 from _tables import RUNS, Row, Table
+
+NO_DATA = "TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets"
 
 
 def reproduce(
@@ -37,6 +40,10 @@ def reproduce(
         parser.add_argument("--figures", action="store_true", help="only draw the figures of what is measured")
     arguments = parser.parse_args()
     if figures and arguments.figures:
+        if arguments.tables or arguments.cells or arguments.list:
+            return refuse("--figures draws all that there are results for; leave out --tables, --cells and --list")
+        if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in options for options in figures.values()):
+            return refuse(NO_DATA)
         return draw_all(figures, Path(arguments.output_dir))
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
     runs = [
@@ -59,13 +66,15 @@ def reproduce(
         return refuse("these tables have no such rows; --list shows which have")
     if arguments.list:
         for run in chosen:
-            print(f"{run.table.name} {run.cell}{' (measured)' if run.kept.exists() else ''}: {run.row.label}")
+            print(f"{run.table.name} {run.cell}{run.told}: {run.row.label}")
         return 0
     if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in run.table.on + run.options for run in chosen):
-        return refuse("TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets")
+        return refuse(NO_DATA)
     if arguments.jobs < 1:
         return refuse("--jobs must be at least 1")
     waiting = [run for run in chosen if arguments.again or not run.kept.exists()]
+    if not waiting:
+        print(f"all {len(chosen)} runs of these rows are measured already; --again measures them anew")
     return measure_all(waiting, runs, arguments)
 
 
@@ -100,6 +109,14 @@ class Measurement:
         return {"/".join(word.split("/")[:2]) for word in taken}
 
     @property
+    def told(self) -> str:
+        """Whether it is measured, and in how many minutes."""
+        if not self.kept.exists():
+            return ""
+        seconds = json.loads(self.kept.read_bytes()).get("seconds")
+        return " (measured)" if seconds is None else f" (measured in {seconds / 60:.1f} minutes)"
+
+    @property
     def kept(self) -> Path:
         """Where its results are kept."""
         return build_tables.ROOT / self.table.package / "results" / self.table.name / self.cell / "results.json"
@@ -126,7 +143,15 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                     for other in going:
                         other.result()
                     told = f"{run.name} needs {root / missing[0].name}, which isn't there; first measure"
-                    return refuse(f"{told} --tables {missing[0].table.name} --cells {missing[0].cell} --again")
+                    sources = {name for one in (run, *waiting) for name in one.sources}
+                    cells = [
+                        one.cell
+                        for one in runs
+                        if one.name in sources
+                        and one.table is missing[0].table
+                        and not (root / one.name / "results.json").exists()
+                    ]
+                    return refuse(f"{told} --tables {missing[0].table.name} --cells {' '.join(cells)} --again")
                 waiting.remove(run)
                 if arguments.again and (root / run.name / "results.json").exists():
                     shutil.rmtree(root / run.name)

@@ -21,7 +21,7 @@ import _tables_advagent
 import _tables_defenses
 import _tables_images
 import _tables_seq2sick
-from _tables import Row, Table
+from _tables import RUNS, Row, Table
 
 TABLES = (
     *_tables_seq2sick.TABLES,
@@ -154,15 +154,19 @@ def pooled(measures: Sequence[Any]) -> Any:
 
 
 def commands(table: Table, rows: Sequence[Row]) -> str:
-    """The commands of these rows, to be pasted into a shell; that of the first seed where there are several."""
+    """The commands of these rows, to be pasted into a shell; that of the first seed where there are several.
+
+    Their folders are those of reproduce_*.py, so that commands find the nets of others.
+    """
     lines = [f'on="{table.on}"'] if table.on else []
     for row in rows:
         if row.of:
             lines.append(f"# {row.label}: as in table {row.of}")
             continue
-        options, label = next(iter(row.runs.values())), row.label.replace("`", "")
+        (cell, options), label = next(iter(row.runs.items())), row.label.replace("`", "")
         launch = " ".join(filter(None, ["accelerate launch", row.precision and f"--mixed_precision {row.precision}"]))
         words = [f"{launch} scripts/{row.script}.py", *(["$on"] if table.on else []), options]
+        words += [f"--output_dir {RUNS}/{table.name}/{cell}"]
         more = f", and seeds {', '.join(map(str, row.seeds[1:]))} alike" if len(row.seeds) > 1 else ""
         lines.append(" ".join(filter(None, words)) + f"  # {label}{more}")
     return "\n```bash\n" + "\n".join(lines) + "\n```\n"

@@ -1,7 +1,7 @@
 """Measure the tables of robust training in visionadv/README.md again, from the training of the nets on, and write them.
 
     export TEXTADV_DATA=...                                          # the folder of your data sets
-    python scripts/reproduce_defenses.py --list                      # which rows there are, and what is measured
+    python scripts/reproduce_defenses.py --list                      # which rows there are; minutes, where measured
     python scripts/reproduce_defenses.py --tables defenses           # the nets of chapters 4 and 5
     python scripts/reproduce_defenses.py --tables chapter_4          # CAT among others: Tables 4.2, 4.4 and 4.6
     python scripts/reproduce_defenses.py --jobs 2                    # all of the small setting: hours on a CPU
@@ -13,10 +13,10 @@ the dissertation's, CIFAR-10, VGG-16 and ResNet-18 over 200 epochs, on a GPU; it
     python scripts/reproduce_defenses.py --tables full_defenses full_chapter_4
 
 Every run is one command, printed below its table; it has its own folder (--output_dir), and the same call again goes on
-where the last one stopped. As a run ends, its results.json is copied to visionadv/results/<table>/<cell>/ and the table
-is written; the full setting's stand in visionadv/results/full_scale.md. What is measured already is left alone, unless
---again. Without --tables only those of the small setting are measured. Figures are drawn by draw_defenses.py into
-visionadv/results/figures/.
+where the last one stopped. A table that takes too long at once is measured in parts, --cells. As a run ends, its
+results.json is copied to visionadv/results/<table>/<cell>/ and the table is written; the full setting's stand in
+visionadv/results/full_scale.md. What is measured already is left alone, unless --again. Without --tables only those of
+the small setting are measured. Figures are drawn by draw_defenses.py into visionadv/results/figures/.
 """
 
 import sys

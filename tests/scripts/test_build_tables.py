@@ -41,7 +41,10 @@ def test_a_table_holds_what_was_measured_beside_the_paper_and_its_command(packag
     text = package.read_text()
     assert "| one | 90 % | 50.0 % [25.0, 75.0] | 2.00 [1.50, 2.50] | - |" in text
     assert "| 2.5 | 8 |" in text and build_tables.minutes(754) == "13", "minutes and n"
-    assert 'on="--data d"\naccelerate launch scripts/seq2sick.py $on --x 1  # one\n' in text
+    assert (
+        'on="--data d"\naccelerate launch scripts/seq2sick.py $on --x 1 --output_dir runs/reproduce/t/a  # one\n'
+        in text
+    )
     assert "two" not in text and "old" not in text
     assert text.startswith("before\n") and text.endswith("after\n")
 
@@ -100,7 +103,7 @@ def test_a_row_of_several_seeds_is_told_by_their_mean(tmp_path, monkeypatch):
     assert found["high"] == pytest.approx(0.5 + (student**2 + 0.04**2) ** 0.5)
     text = build_tables.markdown(table)
     assert "PGD within 0.1" in text and "| three | 50.0 %" in text and "| 1 | 3 x 8 |" in text
-    assert "$on --x 0 --y 1  # three, and seeds 1, 4 alike" in text
+    assert "$on --x 0 --y 1 --output_dir runs/reproduce/t/a-0  # three, and seeds 1, 4 alike" in text
 
 
 def keep(root, table, cell, **values):
