@@ -33,7 +33,7 @@ def run(monkeypatch, *options: str) -> int:
     return reproduce(build_tables.TABLES, "")
 
 
-def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
+def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("PYTHONPATH", str(build_tables.Path(__file__).parents[2]))
     folder = tmp_path / "runs"
     assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
@@ -45,7 +45,8 @@ def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch):
     assert "| two |" in text and "| one |" not in text
     before = kept.stat().st_mtime_ns
     assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
-    assert kept.stat().st_mtime_ns == before, "measured already"
+    assert kept.stat().st_mtime_ns == before
+    assert "all 1 runs of these rows are measured already; --again" in capfd.readouterr().out
     (folder / "t" / "b" / "old").touch()
     assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder), "--again") == 0
     assert kept.stat().st_mtime_ns > before and not (folder / "t" / "b" / "old").exists()
@@ -116,6 +117,11 @@ def test_figures_of_what_is_there_are_drawn(tables, tmp_path, monkeypatch, capsy
     assert reproduce(build_tables.TABLES, "", figures=figures) == 0
     assert f"x={tmp_path}/runs/t/a-0" in drawn[0] and drawn[0][-4:-2] == ["--name", "1"] and len(drawn) == 1
     assert capsys.readouterr().out == f"figure 2: {tmp_path}/runs/t/b-0 isn't there yet\n"
+    monkeypatch.delenv("TEXTADV_DATA", raising=False)
+    assert reproduce(build_tables.TABLES, "", figures={"3": "$TEXTADV_DATA"}) == 2
+    assert "TEXTADV_DATA is not set" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["reproduce_defenses.py", "--figures", "--tables", "t"])
+    assert reproduce(build_tables.TABLES, "", figures=figures) == 2
     known = {f"{table.name}/{row.cell}-0" for table in TABLES for row in table.rows}
     named = {word.partition("=")[2] for options in FIGURES.values() for word in options.split() if "=runs/" in word}
     assert named <= {f"runs/reproduce/{one}" for one in known}, "of rows that there are"
@@ -127,6 +133,9 @@ def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
     kept.write_text("{}")
     assert run(monkeypatch, "--list") == 0
     assert capsys.readouterr().out.splitlines() == ["t a (measured): one", "t b: two"]
+    kept.write_text('{"seconds": 90}')
+    assert run(monkeypatch, "--list", "--cells", "a") == 0
+    assert capsys.readouterr().out == "t a (measured in 1.5 minutes): one\n"
 
 
 def test_a_row_of_several_seeds_is_several_runs(tables, monkeypatch, capsys):
