@@ -128,6 +128,7 @@ def test_interrupted_training_ends_like_an_uninterrupted_one(tmp_path):
     [
         ({"step": 5, "processes": 2}, "checkpoint-5 is of 2 processes, and now there are 1; go on with as many"),
         ({"step": 5, "processes": 1}, "checkpoint-5 is of another method, net or data set"),
+        ({"step": 5, "method": "Gaussian"}, "checkpoint-5 is of the method Gaussian, and not Repeated"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(changed, told, tmp_path):
@@ -167,9 +168,9 @@ from visionadv.training import method_named
 from visionadv.training.trainer import Training
 
 
-def training(name):
+def training(name, save_steps=5):
     torch.manual_seed(0)
-    config = TrainClassifierConfig(per_device_train_batch_size=4, max_steps=20, logging_steps=1, save_steps=5)
+    config = TrainClassifierConfig(per_device_train_batch_size=4, max_steps=20, logging_steps=1, save_steps=save_steps)
     apart = DistributedDataParallelKwargs(broadcast_buffers=False)
     accelerator = Accelerator(kwargs_handlers=[apart])
     data, method = data_of(), method_named(name, eps=0.1)
@@ -195,6 +196,8 @@ for name in ("cat", "robmask", "adversarial"):
     assert all(torch.equal(found[key], expected[key]) for key in expected), name
     assert all(map(torch.equal, again.vicinity.buffers(), whole.vicinity.buffers())), name
     assert whole.accelerator.num_processes == 2
+    seldom = training(name, save_steps=20).run(folder / "seldom").state_dict()
+    assert all(torch.equal(seldom[key], expected[key]) for key in expected), "whenever it is saved"
     print(name, "resumes")
 """
 

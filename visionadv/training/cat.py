@@ -5,7 +5,8 @@ fails, and is 0 again when that succeeds (4.2). The label is the less certain, t
 y~ = (1 - c eps_i) y + c eps_i Dirichlet(1). The loss, in the attack as for the weights, is the cross-entropy with y~,
 and a margin that is to be at least kappa (4.6).
 
-Adv+LS of Table 4.6 has `adaptive=false`, eps_i = eps_max for all; Adp-Adv has `c=0`.
+Of the ablations of Table 4.6, Adv+LS has `adaptive=false margin=false`, eps_i = eps_max for all and labels as above;
+Adp-Adv has `c=0 margin=false`.
 
 Text and code differ: the authors' code lets eps_i grow where the attack succeeds, the other way round than Algorithm 8,
 which is what is done here. The algorithm's last label gives the Dirichlet part 1 - c eps_i; (4.4) has c eps_i, as here.

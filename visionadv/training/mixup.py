@@ -6,6 +6,7 @@ several processes images are mixed within each.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from visionadv.training.vicinity import Batch, Vicinity
 PAIR = 12  # added to an image's seed
 
 
+@lru_cache(1)  # once for a batch's images and for its labels
 def pairing(batch: Batch, a: float) -> tuple[Tensor, Tensor]:
     """(B,) the partner of each image, a permutation of the batch, and (B,) its share lambda."""
     place, drawn = uniform(batch.seeds + PAIR, batch.step, (2,), dtype=torch.float64).unbind(1)

@@ -42,6 +42,9 @@ def exchange(model: Any, kind: type | tuple[type, ...], make: Callable[[Any], nn
 def blended(model: Any, other: Any, p: float) -> Any:
     """A net with p of the first one's masking, and 1 - p of the other's: (6.2), and Table 6.2.
 
+    Deviations: running means and variances are mixed, too; (6.2) speaks of weights and biases alone, and doesn't say
+    whose statistics go with them.
+
     Raises:
         BadInput: the nets differ in other weights, or have no batch normalisation; or p isn't from 0 to 1.
     """

@@ -17,9 +17,12 @@ def averaged(values: Tensor) -> Tensor:
 
 def share_statistics(model: nn.Module) -> None:
     """Makes the running statistics of all processes their mean."""
-    for name, values in model.named_buffers():
-        if name.rpartition(".")[2] in ("running_mean", "running_var"):
-            values.copy_(averaged(values))
+    kinds = ("running_mean", "running_var")
+    found = [values for name, values in model.named_buffers() if name.rpartition(".")[2] in kinds]
+    if found:
+        means = averaged(torch.cat([values.flatten() for values in found]))
+        for values, mean in zip(found, means.split([values.numel() for values in found]), strict=True):
+            values.copy_(mean.view_as(values))
 
 
 def gathered(values: Tensor) -> Tensor:

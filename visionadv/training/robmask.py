@@ -10,6 +10,12 @@ The text doesn't tell the code of more than two bases, where (6.2) would use two
 basis stands for a distance, from none to eps_max at equal steps, and between two of them u is linear; for k = 2 this is
 (6.2). Clean and attacked images have running statistics of their own, as in AdvProp, which RobMask is when p is always
 1 and k = 2.
+
+Text and algorithm differ: Algorithm 10 learns from the attacked images alone; the text minimises a total loss, and has
+AdvProp for a special case, so that clean images are in it here.
+
+Deviations: the attack is AdvProp's, from a random start, where Algorithm 10 begins at the image; its steps are in units
+of p eps_max. As for every method, it looks at the net in evaluation mode.
 """
 
 from __future__ import annotations

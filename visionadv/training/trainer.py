@@ -99,6 +99,11 @@ class Training:
         return math.ceil(self.config.num_train_epochs * len(self.labels) / self._batch) * self.vicinity.repeats
 
     @property
+    def _method(self) -> str:
+        """The method's name, for checkpoints."""
+        return type(self.vicinity).__name__
+
+    @property
     def _method_file(self) -> str:
         """Of a checkpoint: what the method knows in this process."""
         return f"method-{self.accelerator.process_index}.safetensors"
@@ -161,6 +166,8 @@ class Training:
             self.accelerator.backward(loss)
         optimizer.step()
         self.vicinity.after(self.model, batch)
+        if self.accelerator.num_processes > 1:
+            share_statistics(self.model)  # inner attacks go by them
         optimizer.zero_grad()
         self.vicinity.zero_grad()
         self.step += 1
@@ -185,13 +192,12 @@ class Training:
         if self.accelerator.is_main_process and part.exists():
             shutil.rmtree(part)
         self.accelerator.wait_for_everyone()
-        share_statistics(self.model)
         self.accelerator.save_state(str(part))
         state = {name: one.detach().cpu().contiguous() for name, one in self.vicinity.state_dict().items()}
         (part / self._method_file).write_bytes(safetensors.torch.save(state))
         self.accelerator.wait_for_everyone()  # every process has put its own state there
         if self.accelerator.is_main_process:
-            state = {"step": self.step, "processes": self.accelerator.num_processes}
+            state = {"step": self.step, "processes": self.accelerator.num_processes, "method": self._method}
             (part / STATE).write_text(json.dumps(state | self.cost))
             shutil.rmtree(folder / name, ignore_errors=True)
             part.rename(folder / name)
@@ -206,6 +212,8 @@ class Training:
         if not found:
             return
         part, state = found[-1].parent, json.loads(found[-1].read_text())
+        if state.get("method", self._method) != self._method:
+            raise BadInput(f"{part} is of the method {state['method']}, and not {self._method}; give another folder")
         processes = state.get("processes", self.accelerator.num_processes)
         if processes != self.accelerator.num_processes:
             raise BadInput(

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """What a step is about.
 
