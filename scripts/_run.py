@@ -8,6 +8,7 @@ import fcntl
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, obj: Any) -> None:
     """`write_bytes` of strict JSON. Raises ValueError for NaN."""
     write_bytes(path, (json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def public_name(name_or_path: str) -> str:
+    """A Hub id as it is, of a local path the last part: where it lies on this machine is no one's concern."""
+    return Path(name_or_path).name if Path(name_or_path).exists() else name_or_path
+
+
+def public_command() -> str:
+    """The command line of this process, for a card; absolute paths are told by their last part."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *words])
 
 
 def manifest(configs: Sequence[Any], precision: str, fingerprint: dict[str, str], **machine: Any) -> dict:

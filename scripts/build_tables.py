@@ -100,7 +100,8 @@ def runs_of(table: Table, row: Row) -> dict[int, dict[str, Any]]:
 def differences(table: Table) -> str:
     """By how many points rows are better than the one that they are compared with, in columns of percentages.
 
-    The mean over the seeds that both have, with Student's interval; nothing where they have less than two in common.
+    The mean over the seeds that both have, with Student's interval, which is of the seeds and not of the images: these
+    are the same ones. Two seeds tell no interval worth the name, and less than two nothing.
     """
     from scipy import stats
 
@@ -116,7 +117,8 @@ def differences(table: Table) -> str:
         for name in names:
             gains = [100 * (runs[seed][name]["value"] - basis[seed][name]["value"]) for seed in shared]
             mean, half = math.fsum(gains) / len(gains), stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
-            cells.append(f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]")
+            interval = f"[{mean - half:+.1f}, {mean + half:+.1f}]" if len(gains) > 2 else "(2 seeds)"
+            cells.append(f"{mean:+.1f} {interval}")
         lines.append("| " + " | ".join(cells) + " |")
     if not lines:
         return ""
@@ -135,7 +137,8 @@ def pooled(measures: Sequence[Any]) -> Any:
 
     if not isinstance(measures[0], dict):
         return math.fsum(measures) / len(measures)
-    n = f"{len(measures)} x {measures[0]['n']}"
+    counts = [one["n"] for one in measures]
+    n = f"{len(counts)} x {counts[0]}" if len({*counts}) == 1 else ", ".join(map(str, counts))
     every, measures = len(measures), [one for one in measures if one["value"] is not None]
     count, values = len(measures), [one["value"] for one in measures]
     found = {"n": n} | ({"of": f"{count} of {every} seeds"} if 0 < count < every else {})
@@ -224,11 +227,12 @@ def seconds(value: float) -> str:
 
 
 def sign(measure: dict | None) -> str:
-    """A sign of masked gradients: bold where it fires."""
+    """A sign of masked gradients, of as many images as can show it: bold where it fires."""
     from visionadv.masking import THRESHOLD
 
     fires = measure is not None and (measure["low"] or 0.0) > THRESHOLD
-    return f"**{percent(measure)}**" if fires else percent(measure)
+    told = f"**{percent(measure)}**" if fires else percent(measure)
+    return f"{told}, n = {measure['n']}" if measure is not None else told
 
 
 MEASURE = {"minutes": "seconds", "cpu_minutes": "cpu_seconds"}  # columns of another name than their measure's

@@ -52,8 +52,8 @@ class FigureArguments:
     def __post_init__(self) -> None:
         if wrong := [one for one in self.nets if "=" not in one]:
             raise BadInput(f"--nets are name=folder, not {wrong[0]!r}")
-        if min(self.count, self.points) < 1 or not self.extent > 0:
-            raise BadInput("--count and --points must be at least 1, and --extent above 0")
+        if min(self.count, self.points) < 1 or self.image < 0 or not self.extent > 0:
+            raise BadInput("--count and --points must be at least 1, --image at least 0, and --extent above 0")
         if not self.nets:
             raise BadInput("--nets are missing: name=folder of each")
 
@@ -148,6 +148,7 @@ def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[
     from visionadv.figures import sensitivity
 
     values: dict[str, dict[tuple[float, float], float]] = {judge: {} for judge in arguments.curve_judges}
+    largest: dict[str, float] = {}
     for name, path in nets.items():
         try:
             alpha, a = map(float, name.split(","))
@@ -157,10 +158,12 @@ def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[
             ) from None
         results = results_of(path)
         for judge, told in values.items():
-            found = [one for one in results if one.partition("@")[0] == judge]
-            if not found:
+            within = [float(eps) for name, _, eps in (one.partition("@") for one in results) if name == judge and eps]
+            if not within:
                 raise BadInput(f"{path} was not judged by {judge}; give other --curve_judges")
-            told[alpha, a] = results[found[-1]]["value"]
+            if max(within) != largest.setdefault(judge, max(within)):
+                raise BadInput(f"{path} was judged within {max(within):g}, others within {largest[judge]:g}")
+            told[alpha, a] = results[f"{judge}@{max(within):g}"]["value"]
     return sensitivity(values, ("alpha", "a"))
 
 
@@ -215,9 +218,14 @@ def draw_maps(arguments: FigureArguments, source: DataConfig, nets: dict[str, st
 def results_of(path: str) -> dict[str, Any]:
     """results.json of a run folder. Raises BadInput if there is none, or it has no clean accuracy."""
     file = Path(path) / "results.json"
-    found = json.loads(file.read_text()) if file.exists() else {}
+    try:
+        found = json.loads(file.read_text()) if file.exists() else {}
+    except ValueError as error:
+        raise BadInput(f"{file} is no JSON: {error}; measure it again") from error
     if "clean" not in found:
         raise BadInput(f"{path} is no run folder of evaluate_robustness.py with the judge clean; name one")
+    if found["clean"]["value"] is None:
+        raise BadInput(f"{file} is of no images; judge some")
     return found
 
 

@@ -33,11 +33,16 @@ method.safetensors has what the method itself has learnt: SPROUT's beta, CAT's d
 --model is a name of visionadv/models, and --model_name_or_path goes on with a trained net. --split is the split that is
 scored. The same command again goes on from the last checkpoint. The folder holds the net with its card, ready for
 `--model_name_or_path` elsewhere, results.json (accuracy, seconds, cpu_seconds), manifest.json and
-checkpoint-N/. --push_to_hub publishes it.
+checkpoint-N/.
+
+--push_to_hub publishes it. Its card has a table of robustness where --robustness_samples images of --split were judged,
+by those --judges and within those --test_eps that evaluate_robustness.py takes, too:
+
+    accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method trades \\
+        --train_eps 0.3 --robustness_samples 1000 --judges clean pgd autoattack --test_eps 0.3 --push_to_hub
 """
 
 import json
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -45,7 +50,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from _estimates import estimate, estimates, print_table
-from _run import launch, writable_folder, write_bytes, write_json
+from _run import launch, public_command, public_name, writable_folder, write_bytes, write_json
 from train_seq2seq import TrainArguments, begin, push
 
 from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
@@ -222,9 +227,7 @@ def save(
     """
     from visionadv.card import model_card
 
-    name = source.dataset_name or "scikit-learn-digits"
-    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
-    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    name, command = public_name(source.dataset_name or "scikit-learn-digits"), public_command()
     told = {"method": config.method, "dataset": name, "split": source.split, "command": command} | more
     folder.mkdir(exist_ok=True)
     (folder / "README.md").write_text(model_card(model, scores=scores, **told), encoding="utf-8")

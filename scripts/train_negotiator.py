@@ -22,7 +22,6 @@ The same command again goes on from the last checkpoint. The folder holds the ag
 """
 
 import json
-import shlex
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from _estimates import estimates, print_table
-from _run import launch, writable_folder, write_json
+from _run import launch, public_command, public_name, writable_folder, write_json
 from selfplay import agents_fingerprint
 from train_seq2seq import TrainArguments, begin, push
 
@@ -246,9 +245,7 @@ def save(folder: Path, agent: Any, stage: str, corpus: CorpusConfig, scores: dic
     from dialogue.card import model_card
 
     agent.save_pretrained(folder)
-    name = corpus.dataset_name or "dialogue-simulator"
-    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
-    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    name, command = public_name(corpus.dataset_name or "dialogue-simulator"), public_command()
     card = model_card(agent, stage=stage, dataset=name, split=corpus.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)

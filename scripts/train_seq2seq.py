@@ -29,7 +29,6 @@ command again goes on from the last checkpoint. The folder holds the model with 
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +36,16 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Literal
 
-from _run import RunError, check_same_config, launch, manifest, writable_folder, write_json
+from _run import (
+    RunError,
+    check_same_config,
+    launch,
+    manifest,
+    public_command,
+    public_name,
+    writable_folder,
+    write_json,
+)
 
 from textadv.configs import BadInput, DataConfig, TrainerConfig, TrainSeq2SeqConfig, VictimConfig
 from textadv.types import Example
@@ -195,9 +203,7 @@ def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dic
 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    name = data.dataset_name or "embedded-grammar"
-    name = Path(name).name if Path(name).exists() else name  # where it lies on this machine is no one's concern
-    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    name, command = public_name(data.dataset_name or "embedded-grammar"), public_command()
     card = model_card(model, dataset=name, split=data.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)

@@ -173,12 +173,12 @@ class EvaluationConfig:
         for name in ("pgd_steps", "long_steps", "restarts", "square_queries", "autoattack_queries", "decision_queries"):
             if getattr(self, name) < 1:
                 raise BadInput(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if not self.pgd_step_size > 0:
-            raise BadInput(f"--pgd_step_size must be above 0, not {self.pgd_step_size}")
+        if not 0 < self.pgd_step_size < math.inf:
+            raise BadInput(f"--pgd_step_size must be above 0 and finite, not {self.pgd_step_size}")
         if wrong := [eps for eps in self.test_eps if not 0 < eps <= 1]:
             raise BadInput(f"--test_eps are above 0 and at most 1, the range of images, not {wrong[0]}")
-        if wrong := [eps for eps in self.test_l2_eps if not eps > 0]:
-            raise BadInput(f"--test_l2_eps are above 0, not {wrong[0]}")
+        if wrong := [eps for eps in self.test_l2_eps if not 0 < eps < math.inf]:
+            raise BadInput(f"--test_l2_eps are above 0 and finite, not {wrong[0]}")
         if unknown := sorted({*self.judges} - {*JUDGES}):
             raise BadInput(f"there is no judge {', '.join(unknown)}; there are {', '.join(JUDGES)}")
         if not self.judges:

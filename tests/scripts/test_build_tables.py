@@ -117,19 +117,21 @@ def keep(root, table, cell, **values):
 
 
 def test_differences_are_those_of_the_same_seeds(tmp_path, monkeypatch):
-    """Of three seeds, of which the second row lacks one: gains of 10 and 12 points, with Student's interval."""
+    """Gains of 10, 12 and 14 points, with Student's interval; of two seeds none is told, and of one no gain."""
     monkeypatch.setattr(build_tables, "ROOT", tmp_path)
-    rows = tuple(Row(name, name, "--seed {seed}", seeds=(0, 1, 2)) for name in ("one", "two", "three"))
+    rows = tuple(Row(name, name, "--seed {seed}", seeds=(0, 1, 2)) for name in ("one", "two", "three", "four"))
     table = Table("package", "t", "", rows, ("clean",), against="one")
-    for seed, (first, second) in enumerate([(0.5, 0.6), (0.7, 0.82), (0.1, None)]):
+    for seed, (first, second, fourth) in enumerate([(0.5, 0.6, 0.49), (0.7, 0.82, 0.69), (0.1, 0.24, None)]):
         keep(tmp_path, "t", f"one-{seed}", clean=first)
-        if second:
-            keep(tmp_path, "t", f"two-{seed}", clean=second)
+        keep(tmp_path, "t", f"two-{seed}", clean=second)
+        if fourth:
+            keep(tmp_path, "t", f"four-{seed}", clean=fourth)
     keep(tmp_path, "t", "three-0", clean=0.4)
-    half = 12.706204736432095 * 1.0  # Student's of one degree of freedom, and a standard error of 1 point
+    half = 4.302652729911275 * 2 / 3**0.5  # Student's of two degrees of freedom; a deviation of 2 points
     text = build_tables.markdown(table)
     assert "| points more than one | clean |" in text
-    assert f"| two | +11.0 [{11 - half:+.1f}, {11 + half:+.1f}] |" in text
+    assert f"| two | +12.0 [{12 - half:+.1f}, {12 + half:+.1f}] |" in text
+    assert "| four | -1.0 (2 seeds) |" in text
     assert text.count("| three |") == 1, "one seed tells no spread"
     assert "| three | 40.0 % [-, -] | 1 x 8 |" in text
 
@@ -139,7 +141,7 @@ def test_a_measure_that_some_seeds_lack(tmp_path, monkeypatch):
     table = Table("package", "t", "", (Row("one", "a", "", seeds=(0, 1, 2)),), ("masked_losses@0.1",))
     for seed, value in enumerate([0.2, None, 0.2]):
         keep(tmp_path, "t", f"a-{seed}", **{"masked_losses@0.1": value})
-    assert "| one | **20.0 % [19.0, 21.0] (2 of 3 seeds)** | 3 x 8 |" in build_tables.markdown(table)
+    assert "| one | **20.0 % [19.0, 21.0] (2 of 3 seeds)**, n = 3 x 8 | 3 x 8 |" in build_tables.markdown(table)
 
 
 def test_a_row_of_another_table(tmp_path, monkeypatch):

@@ -50,6 +50,16 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     assert done.returncode == 2 and "has no beta of a method" in done.stderr.splitlines()[-1]
     results = json.loads((tmp_path / "cat-judged" / "results.json").read_text())
     assert {"clean", "rotation", "contrast", "pgd@0.05", "pgd@0.1"} <= set(results)
+    nearer = {name: one for name, one in results.items() if name != "pgd@0.1"}
+    nothing = results | {"clean": {"value": None, "low": None, "high": None, "n": 0}}
+    for text, told in (
+        (json.dumps(nearer), "was judged within 0.05, others within 0.1"),
+        ('{"clean"', "is no JSON"),
+        (json.dumps(nothing), "is of no images"),
+    ):
+        (tmp_path / "cat-judged" / "results.json").write_text(text)
+        done = run_here("draw_defenses.py", *wrong[:4], "--nets", *pairs, env=environment)
+        assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,8 @@ def test_every_figure_is_drawn(tmp_path, run_here):
         (["--nets", "x=nowhere", "--figure", "maps"], "of two nets, before and after"),
         (["--nets", "x=nowhere", "y=nowhere", "--figure", "labels"], "of one net, and --nets names 2"),
         (["--nets", "x=y", "--points", "0"], "must be at least 1"),
+        (["--nets", "x=y", "--figure", "maps", "--image", "-1"], "--image at least 0"),
+        (["--nets", "x=y", "--extent", "inf"], "--extent must be finite"),
     ],
 )
 def test_mistakes_are_one_line(options, told, run_here):
