@@ -15,6 +15,7 @@ from pathlib import Path
 import build_tables
 from _tables import RUNS, Row, Table
 
+OF_RESULTS = ("curves", "radar", "sensitivity")  # figures of draw_defenses.py that need no nets
 NO_DATA = "TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets"
 
 
@@ -23,11 +24,12 @@ def reproduce(
     description: str | None,
     left_out: str | None = None,
     figures: Mapping[str, str] | None = None,
+    artist: str = "draw_defenses",
 ) -> int:
     """Measures what the command line asks for of these tables; returns the exit code.
 
     Tables whose names begin with `left_out` are measured only where they are asked for by name. `figures` are options
-    of draw_defenses.py, by the name of the picture.
+    of the script `artist`, by the name of the picture.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=[t.name for t in tables], metavar="TABLE", help="default: all")
@@ -44,7 +46,7 @@ def reproduce(
             return refuse("--figures draws all that there are results for; leave out --tables, --cells and --list")
         if "TEXTADV_DATA" not in os.environ and any("$TEXTADV_DATA" in options for options in figures.values()):
             return refuse(NO_DATA)
-        return draw_all(figures, Path(arguments.output_dir))
+        return draw_all(figures, artist, Path(arguments.output_dir))
     default = [table.name for table in tables if not (left_out and table.name.startswith(left_out))]
     runs = [
         Measurement(table, row, cell, options)
@@ -182,12 +184,18 @@ def filled(words: Sequence[str], root: Path) -> list[str]:
     return [os.path.expandvars(word).replace(f"{RUNS}/", f"{root}/") for word in words]
 
 
-def draw_all(figures: Mapping[str, str], root: Path) -> int:
-    """Draws the figures whose runs are there, and names the others; returns the exit code."""
-    script = build_tables.ROOT / "scripts" / "draw_defenses.py"
-    folder = build_tables.ROOT / "visionadv" / "results" / "figures"
+def draw_all(figures: Mapping[str, str], artist: str, root: Path) -> int:
+    """Draws the figures whose runs are there, and names the others; returns the exit code.
+
+    Where a figure is of results alone, those that are kept will do for a run whose folder is gone.
+    """
+    script = build_tables.ROOT / "scripts" / f"{artist}.py"
+    home = build_tables.ROOT / "visionadv" / "results"
+    folder = home / "figures"
     for name, options in figures.items():
         words = filled(shlex.split(options), root)
+        if artist == "draw_attacks" or any(kind in words for kind in OF_RESULTS):
+            words = [kept_instead(word, root, home) for word in words]
         folders = [Path(word.partition("=")[2]) for word in words if f"={root}/" in word]
         if missing := [one for one in folders if not (one / "results.json").exists()]:
             print(f"figure {name}: {missing[0]} isn't there yet", flush=True)
@@ -196,6 +204,14 @@ def draw_all(figures: Mapping[str, str], root: Path) -> int:
         if code := subprocess.run(command).returncode:
             return code
     return 0
+
+
+def kept_instead(word: str, root: Path, home: Path) -> str:
+    """A word "name=folder" as it is, or with the folder of kept results in place of a run's that isn't there."""
+    name, _, path = word.partition(f"={root}/")
+    if not path or (root / path / "results.json").exists() or not (home / path / "results.json").exists():
+        return word
+    return f"{name}={home / path}"
 
 
 def keep(results: Path, kept: Path) -> None:

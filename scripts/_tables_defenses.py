@@ -149,7 +149,7 @@ def figures_of(setting: Setting) -> dict[str, str]:
     axes = f"pgd@{setting.near(1)} autoattack@{setting.near(1)} carlini_wagner_l2@{middle} contrast"  # and two more
     return {
         "4.2": f"{around} {nets('defenses', 'natural', 'adversarial', 'trades', 'cat')}",
-        "5.1": f"--figure radar --curve_judges {axes} {nets('chapter_5 l2 invariance', *chapter_5)}",
+        "5.1": f"--figure radar --curve_judges {axes} {nets('defenses chapter_5 l2 invariance', *chapter_5)}",
         "5.2": f"--figure curves {nets('chapter_5', *chapter_5)}",
         "5.3": f"--figure curves --curve_judges carlini_wagner_l2 autoattack_l2 {nets('l2', *chapter_5)}",
         "5.4": f"{around} {nets('defenses', *chapter_5)}",

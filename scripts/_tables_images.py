@@ -140,6 +140,18 @@ def trees(data: str) -> Table:
     )
 
 
+def figure(table: str, cells: tuple[str, ...], paper: str = "none") -> str:
+    """Options of draw_attacks.py for some rows of a table."""
+    return f"--paper {paper} --runs {' '.join(f'{cell}={RUNS}/{table}/{cell}' for cell in cells)}"
+
+
+FIGURES = {  # by what they show; in the dissertation they are spread over Figures 2.5 to 2.8
+    "2.5-directions": figure("mnist_directions", tuple(f"sign_opt-{number}" for number in DIRECTIONS)),
+    "2.6-mnist": figure("mnist_l2", DECISIONS, "mnist"),
+    "2.6-cifar10": figure("cifar10_l2", DECISIONS, "cifar10"),
+    "2.7-mnist": figure("mnist_targeted", TARGETED),
+    "2.7-cifar10": figure("cifar10_targeted", TARGETED),
+}
 NET = "--model cnn7_batch_norm --per_device_train_batch_size 128"
 TABLES = (
     Table(

@@ -13,9 +13,9 @@
 
 Each net is a name and a folder: of train_classifier.py, and for curves and radar of evaluate_robustness.py; for
 sensitivity of either, and the name is SPROUT's alpha and a. For radar a net may have several folders, each with its
-name before it; it has the speed of training, too, where they say what that took. The picture is written to --output_dir
-(runs/draw_defenses) under the figure's name, or another one. `reproduce_defenses.py --figures` draws all figures of the
-dissertation so.
+name before it; where that of its training is among them it has the speed of training, too. The picture is written to
+--output_dir (runs/draw_defenses) under the figure's name, or another one. `reproduce_defenses.py --figures` draws all
+figures of the dissertation so.
 """
 
 import io
@@ -121,7 +121,9 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
 
     results: dict[str, dict[str, Any]] = {}
     for name, path in (one.split("=", 1) for one in arguments.nets):
-        results[name] = results_of(path) | results.get(name, {})  # of several folders the first one's counts
+        results[name] = results_of(path, "accuracy") | results.get(
+            name, {}
+        )  # of several folders the first one's counts
     wanted = {"clean", *arguments.curve_judges}
     if not wanted & {*CHANGES}:
         wanted |= {*CHANGES}
@@ -136,7 +138,7 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
     if len(shared) < 3:
         raise BadInput("these runs have fewer than three measures in common; judge them by the same judges")
     values = {name: {measure: one[measure]["value"] for measure in shared} for name, one in results.items()}
-    spent = {name: training_time(path) for name, path in nets.items()}
+    spent = {name: one.get("ten_epochs", 0.0) for name, one in results.items()}
     if all(spent.values()):
         fastest = min(spent.values())
         values = {name: one | {"speed of training": fastest / spent[name]} for name, one in values.items()}
@@ -215,26 +217,18 @@ def draw_maps(arguments: FigureArguments, source: DataConfig, nets: dict[str, st
     return feature_maps(found)
 
 
-def results_of(path: str) -> dict[str, Any]:
-    """results.json of a run folder. Raises BadInput if there is none, or it has no clean accuracy."""
+def results_of(path: str, *or_else: str) -> dict[str, Any]:
+    """results.json of a run folder. Raises BadInput if there is none, or it has no clean accuracy (nor what else)."""
     file = Path(path) / "results.json"
     try:
         found = json.loads(file.read_text()) if file.exists() else {}
     except ValueError as error:
         raise BadInput(f"{file} is no JSON: {error}; measure it again") from error
-    if "clean" not in found:
+    if not {"clean", *or_else} & {*found}:
         raise BadInput(f"{path} is no run folder of evaluate_robustness.py with the judge clean; name one")
-    if found["clean"]["value"] is None:
+    if "clean" in found and found["clean"]["value"] is None:
         raise BadInput(f"{file} is of no images; judge some")
     return found
-
-
-def training_time(path: str) -> float:
-    """Seconds of ten epochs of a judged net's training; 0 if its folder isn't there or doesn't say."""
-    manifest = Path(path) / "manifest.json"
-    config = json.loads(manifest.read_text())["config"] if manifest.exists() else {}
-    made = Path(config.get("model_name_or_path") or "") / "results.json"
-    return json.loads(made.read_text()).get("ten_epochs", 0.0) if made.is_file() else 0.0
 
 
 def state_of(path: str, name: str) -> Any:

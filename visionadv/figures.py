@@ -1,4 +1,4 @@
-"""The pictures of chapters 4 to 6 of Cheng's dissertation, of arrays and results by the name of a net."""
+"""The pictures of chapters 2 and 4 to 6 of Cheng's dissertation, of arrays and results by the name of a net."""
 
 from __future__ import annotations
 
@@ -41,6 +41,44 @@ def robustness_curves(results: Mapping[str, Mapping[str, Any]], judges: Sequence
     return figure
 
 
+def query_curves(
+    curves: Mapping[str, Mapping[str, Mapping[int, Estimate]]],
+    printed: Mapping[str, Sequence[tuple[int, float]]],
+) -> Figure:
+    """What attacks reach against queries: the median distance, and success within one: Figures 2.5 to 2.8.
+
+    Args:
+        curves: by the name of an attack estimates by the number of queries, of "median" and perhaps "within".
+        printed: by the name of an attack what the paper has, (queries, median distance).
+    """
+    shared = [kind for kind in ("median", "within") if all(kind in one for one in curves.values())]
+    figure = Figure(figsize=(4.6 * len(shared) + 1.8, 3.4), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, len(shared), squeeze=False)[0], shared, strict=True):
+        for name, measures in curves.items():
+            told = sorted((number, one) for number, one in measures[kind].items() if one["value"] is not None)
+            low, value, high = (
+                np.array([np.nan if one[key] is None else one[key] for _, one in told], dtype=float)
+                for key in ("low", "value", "high")
+            )
+            queries = [number for number, _ in told]
+            few = len(told) <= 10
+            [line] = axes.plot(queries, value, "o-" if few else "-", markersize=4, label=name.replace("_", " "))
+            axes.fill_between(queries, low, high, alpha=0.12, color=line.get_color(), linewidth=0)
+            if kind == "median" and name in printed:
+                axes.plot(*zip(*printed[name], strict=True), "x", color=line.get_color())
+        axes.set_xlabel("queries")
+        axes.grid(True, linewidth=0.4)
+        if kind == "within":
+            axes.set_ylabel("success within the distance")
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        else:
+            axes.set_ylabel("median distance")
+            axes.set_ylim(bottom=0)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    return figure
+
+
 def landscapes(grids: Mapping[str, Array], extent: float) -> Figure:
     """Surfaces of the loss (P, P) around images, on one scale: Figures 4.2 and 5.4."""
     figure = Figure(figsize=(3.6 * len(grids), 3.6), layout="constrained")
@@ -75,14 +113,17 @@ def radar(values: Mapping[str, Mapping[str, float]]) -> Figure:
     names = list(next(iter(values.values())))
     best = {name: max(one[name] for one in values.values()) or 1.0 for name in names}
     angles = np.linspace(0, 2 * np.pi, len(names), endpoint=False)
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.2, 4.0), layout="constrained")
     axes: Any = figure.add_subplot(projection="polar")
     for net, one in values.items():
         shares = [one[name] / best[name] for name in names]
         axes.plot([*angles, angles[0]], [*shares, shares[0]], "o-", label=f"{net} ({np.mean(shares):.2f})")
-    axes.set_xticks(angles, names)
+    told = [name.partition("@") for name in names]
+    axes.set_xticks(angles, [f"{NAMES.get(name, name)}\nwithin {eps}" if eps else name for name, _, eps in told])
+    for label, side in zip(axes.get_xticklabels(), np.cos(angles), strict=True):
+        label.set_horizontalalignment("center" if abs(side) < 0.4 else "left" if side > 0 else "right")
     axes.set_ylim(0, 1.05)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.15, -0.15))
+    figure.legend(loc="outside right lower", frameon=False)
     return figure
 
 

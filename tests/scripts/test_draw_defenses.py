@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from draw_defenses import training_time
 from PIL import Image
 
 
@@ -26,14 +25,18 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     figures = {
         "landscape": ["sprout", "cat", "--count", 3, "--points", 3],
         "curves": ["sprout-judged", "cat-judged", "--curve_judges", "pgd"],
-        "radar": ["sprout-judged", "cat-judged", "--curve_judges", "pgd@0.1", "rotation"],
+        "radar": ["sprout", "cat", "sprout-judged", "cat-judged", "--curve_judges", "pgd@0.1", "rotation"],
         "labels": ["sprout"],
         "distances": ["cat"],
         "norms": ["net", "bn"],
         "maps": ["net", "bn"],
     }
     for figure, (*names,) in figures.items():
-        nets = [f"{name}={tmp_path / name}" for name in names if isinstance(name, str) and (tmp_path / name).is_dir()]
+        nets = [
+            f"{name.partition('-')[0]}={tmp_path / name}"
+            for name in names
+            if isinstance(name, str) and (tmp_path / name).is_dir()
+        ]
         rest = [name for name in names if not (isinstance(name, str) and (tmp_path / name).is_dir())]
         run("draw_defenses", "--figure", figure, "--nets", *nets, *rest, "--output_dir", "drawn")
         with Image.open(tmp_path / "drawn" / f"{figure}.png") as picture:
@@ -41,7 +44,6 @@ def test_every_figure_is_drawn(tmp_path, run_here):
     pairs = [f"0.01,0.2={tmp_path / 'sprout-judged'}", f"0.1,0.2={tmp_path / 'cat-judged'}"]
     run("draw_defenses", "--figure", "sensitivity", "--curve_judges", "pgd", "--nets", *pairs, "--output_dir", "drawn")
     assert (tmp_path / "drawn" / "sensitivity.png").exists()
-    assert training_time(str(tmp_path / "cat-judged")) > 0 == training_time(str(tmp_path / "cat"))
     for figure in ("curves", "radar", "sensitivity"):
         wrong = ["--figure", figure, "--curve_judges", "pgd", "pdg", "--nets", *pairs]
         done = run_here("draw_defenses.py", *wrong, env=environment)

@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 
 import _reproduce
+import _tables_images
 import build_tables
 import pytest
 from _reproduce import reproduce
@@ -122,9 +123,21 @@ def test_figures_of_what_is_there_are_drawn(tables, tmp_path, monkeypatch, capsy
     assert "TEXTADV_DATA is not set" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["reproduce_defenses.py", "--figures", "--tables", "t"])
     assert reproduce(build_tables.TABLES, "", figures=figures) == 2
+    kept = tables / "visionadv" / "results" / "t" / "b-0"
+    kept.mkdir(parents=True)
+    (kept / "results.json").touch()
+    monkeypatch.setattr("sys.argv", ["reproduce_hard_label.py", "--figures", "--output_dir", str(tmp_path / "runs")])
+    assert reproduce(build_tables.TABLES, "", figures={"2": figures["2"]}, artist="draw_attacks") == 0
+    assert f"x={kept}" in drawn[-1] and drawn[-1][1].endswith("draw_attacks.py"), "of results that are kept"
+    capsys.readouterr()
     known = {f"{table.name}/{row.cell}-0" for table in TABLES for row in table.rows}
     named = {word.partition("=")[2] for options in FIGURES.values() for word in options.split() if "=runs/" in word}
     assert named <= {f"runs/reproduce/{one}" for one in known}, "of rows that there are"
+    known = {f"{table.name}/{row.cell}" for table in _tables_images.TABLES for row in table.rows}
+    named = {
+        word.partition("=")[2] for one in _tables_images.FIGURES.values() for word in one.split() if "=runs/" in word
+    }
+    assert named <= {f"runs/reproduce/{one}" for one in known}
 
 
 def test_the_list_says_what_is_measured(tables, monkeypatch, capsys):
