@@ -79,7 +79,7 @@ def main(arguments: FigureArguments, source: DataConfig) -> None:
         io.BytesIO(),
         folder / f"{arguments.name or arguments.figure}.png",
     )
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
     print(f"the picture is {path}")
 

@@ -123,7 +123,7 @@ def radar(values: Mapping[str, Mapping[str, float]]) -> Figure:
     for label, side in zip(axes.get_xticklabels(), np.cos(angles), strict=True):
         label.set_horizontalalignment("center" if abs(side) < 0.4 else "left" if side > 0 else "right")
     axes.set_ylim(0, 1.05)
-    figure.legend(loc="outside right lower", frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 
