@@ -39,6 +39,11 @@ class EvaluationArguments(RunArguments):
     )
     blend_share: float = field(default=0.5, metadata={"help": "p: the first net's share of the normalisation"})
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.blend_share <= 1:
+            raise BadInput(f"--blend_share must be from 0 to 1, not {self.blend_share}")
+
 
 def main(
     arguments: EvaluationArguments,

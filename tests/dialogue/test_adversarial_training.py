@@ -21,7 +21,7 @@ SHORT = {"rl_batch_size": 8, "validate_every": 8, "validation_dialogues": 8}
 
 
 def agent(seed: int):
-    return tiny_agent(seed, temperature=1.0).float()
+    return tiny_agent(seed, temperature=1.0, max_words=4).float()
 
 
 def lessons(accelerator=None, **options) -> Lessons:
@@ -84,8 +84,8 @@ def test_a_word_that_pays_is_learnt_from_the_second_chair(tmp_path):
             books = (talk.words[:, : own.shape[1]] == WORDS.index("book")) & own
             return books.sum(1) / own.sum(1).clamp(min=1)
 
-    options = {"rl_dialogues": 960, "rl_batch_size": 32, "rl_learning_rate": 0.02, "supervised_every": 0}
-    one = defense(kind=Books, **options, validate_every=960)
+    options = {"rl_dialogues": 640, "rl_batch_size": 32, "rl_learning_rate": 0.02, "supervised_every": 0}
+    one = defense(kind=Books, **options, validate_every=640)
     before = [float(one.reward(one.play(TABLES, game), game).mean()) for game in range(4)]
     one.run(tmp_path, lambda told: None)
     after = [float(one.reward(one.play(TABLES, game), game).mean()) for game in range(4)]

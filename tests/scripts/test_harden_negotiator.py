@@ -30,7 +30,7 @@ SHORT = (
 def agents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("agents")
     for name, seed in (("target", 0), ("partner", 1)):
-        tiny_agent(seed, temperature=1.0).float().save_pretrained(folder / name)
+        tiny_agent(seed, temperature=1.0, max_words=5).float().save_pretrained(folder / name)
     tiny_agent(2, words=[*WORDS, "more"]).float().save_pretrained(folder / "stranger")
     return folder
 

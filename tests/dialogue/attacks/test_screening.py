@@ -55,6 +55,8 @@ def records(speaker, target, tables, screening):
 @pytest.mark.parametrize("agents", ["tiny", "embedded"])
 def test_an_attack_finds_what_it_finds_without_screening(agents):
     tables = [Table(i, scenario) for i, scenario in enumerate(all_scenarios()[::600])]
+    if agents == "embedded":
+        tables = tables[:3]  # it has ten times as many sentences to score
     if agents == "tiny":
         speaker, target = tiny_agent(0, temperature=1.0), ready_to_end()
     else:
