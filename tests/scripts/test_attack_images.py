@@ -80,6 +80,14 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
     pytest.importorskip("lightgbm", reason="needs LightGBM")
     done = run_here("train_trees.py", "--learning_rate", "0")
     assert done.returncode == 2 and "--learning_rate must be above 0" in done.stderr.splitlines()[-1]
+    for wrong, told in (
+        ("--num_leaves 200000", "--num_leaves from 2 to 131072"),
+        ("--split train", "the split to score, 'train', is what is learnt from"),
+        ("--seed 3000000000", "--seed of LightGBM must be below 2**31"),
+        ("--max_train_samples 1", "are of one class, so that there is nothing to learn"),
+    ):
+        done = run_here("train_trees.py", *wrong.split())
+        assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
     done = run_here("train_trees.py", "--num_trees", "10", "--num_leaves", "8", "--output_dir", "trees")
     assert done.returncode == 0, done.stderr
     accuracy = json.loads((tmp_path / "trees" / "results.json").read_text())["accuracy"]

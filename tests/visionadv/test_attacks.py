@@ -252,14 +252,16 @@ def test_rounding_throws_no_success_away(name):
     assert oracle.found.all() and (oracle.distance <= 10 * (1 + 1e-5)).all()
 
 
-@pytest.mark.parametrize("name", ["hop_skip_jump", "sign_opt", "frugal_sign_opt", "nes", "fab"])
+@pytest.mark.parametrize(
+    "name", ["hop_skip_jump", "sign_opt", "svm_opt", "frugal_sign_opt", "nes", "local_search", "fab"]
+)
 def test_large_images_are_looked_at_in_parts(name, monkeypatch):
     """What fits into memory changes nothing but rounding."""
     victim, images = linear(3), images_near_the_middle(4)
-    options = {"samples": 20} if name == "nes" else {}
+    options = {"nes": {"samples": 20}, "svm_opt": {"directions": 20, "updates": 100}}.get(name, {})
     norm, eps = attack_named(name).norms[-1], limit(name, attack_named(name).norms[-1])
     whole = run(name, norm, victim, images, eps=eps, budget=300, **options)
-    for module in ("line_search", "fab"):
+    for module in ("line_search", "svm_opt", "local_search", "fab"):
         monkeypatch.setattr(f"visionadv.attacks.{module}.VALUES_AT_ONCE", 100)
     parts = run(name, norm, victim, images, eps=eps, budget=300, **options)
     assert torch.allclose(parts.distance, whole.distance, rtol=1e-6) and torch.equal(parts.queries, whole.queries)
