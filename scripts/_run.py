@@ -78,10 +78,10 @@ def launch(
 def _check_numbers(configs: Sequence[Any]) -> None:
     """Raises RunError for an option that is NaN or infinite, and for a seed that no generator takes."""
     for name, value in (option for config in configs for option in vars(config).items()):
-        numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | float)]
-        if wrong := [one for one in numbers if not math.isfinite(one)]:
+        values = value if isinstance(value, list) else [value]
+        if wrong := [one for one in values if isinstance(one, float) and not math.isfinite(one)]:
             raise RunError(f"--{name} must be finite, not {wrong[0]}")
-        if name in ("seed", "seeds") and (wrong := [one for one in numbers if not 0 <= one < 2**32]):
+        if name in ("seed", "seeds") and (wrong := [one for one in values if one is not None and not 0 <= one < 2**32]):
             raise RunError(f"--{name} must be at least 0 and below 2**32, not {wrong[0]}")
 
 

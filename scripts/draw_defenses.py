@@ -121,9 +121,8 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
 
     results: dict[str, dict[str, Any]] = {}
     for name, path in (one.split("=", 1) for one in arguments.nets):
-        results[name] = results_of(path, "accuracy") | results.get(
-            name, {}
-        )  # of several folders the first one's counts
+        first = results.get(name, {})  # of several folders that one's counts
+        results[name] = results_of(path, "accuracy") | first
     wanted = {"clean", *arguments.curve_judges}
     if not wanted & {*CHANGES}:
         wanted |= {*CHANGES}
