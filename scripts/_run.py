@@ -5,6 +5,7 @@ records and finishes. Nothing imports torch before a `Run` is made, so that `--h
 """
 
 import fcntl
+import io
 import json
 import math
 import os
@@ -119,15 +120,17 @@ def write_json(path: Path, obj: Any) -> None:
     write_bytes(path, (json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def public_name(name_or_path: str) -> str:
-    """A Hub id as it is, of a local path the last part: where it lies on this machine is no one's concern."""
-    return Path(name_or_path).name if Path(name_or_path).exists() else name_or_path
-
-
 def public_command() -> str:
     """The command line of this process, for a card; absolute paths are told by their last part."""
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *words])
+
+
+def write_picture(path: Path, figure: Any) -> None:
+    """`write_bytes` of a figure of matplotlib, as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
 
 
 def manifest(configs: Sequence[Any], precision: str, fingerprint: dict[str, str], **machine: Any) -> dict:

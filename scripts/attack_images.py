@@ -65,12 +65,13 @@ def main(
         surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
     check(attack, config, norm, data.shape, surrogate or victim, surrogate=surrogate is not None)
     oracles = make_oracles(config, source, attack, norm, surrogate is not None)
+    attacked = places(data, config.target, arguments.max_samples)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
     with Run(arguments, [named, other, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
-        for batch in run.batches(places(data, config.target, arguments.max_samples)):
+        for batch in run.batches(attacked):
             ids = [place.example_id for place in batch]
             images, labels = data.images(ids).to(run.device), data.labels[ids].to(run.device)
             oracle = oracles(victim, images, labels, arguments.seed, ids)

@@ -10,13 +10,12 @@ paper prints of an attack of that name (--paper). The picture is written to --ou
 (--name). `reproduce_hard_label.py --figures` draws the figures of the dissertation so.
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from _run import launch, writable_folder, write_bytes
+from _run import launch, writable_folder, write_picture
 
 from visionadv.configs import BadInput
 
@@ -50,10 +49,8 @@ def main(arguments: AttackFigureArguments) -> None:
 
     folder = writable_folder(arguments.output_dir)
     curves = {name: curves_of(Path(path)) for name, path in (one.split("=", 1) for one in arguments.runs)}
-    figure, buffer = query_curves(curves, MEDIAN_L2.get(arguments.paper, {})), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     path = folder / f"{arguments.name}.png"
-    write_bytes(path, buffer.getvalue())
+    write_picture(path, query_curves(curves, MEDIAN_L2.get(arguments.paper, {})))
     print(f"the picture is {path}")
 
 

@@ -18,13 +18,12 @@ name before it; where that of its training is among them it has the speed of tra
 figures of the dissertation so.
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from _run import launch, writable_folder, write_bytes
+from _run import launch, writable_folder, write_picture
 
 from visionadv.configs import BadInput, DataConfig
 
@@ -74,13 +73,8 @@ def main(arguments: FigureArguments, source: DataConfig) -> None:
         "norms": draw_norms,
         "maps": draw_maps,
     }[arguments.figure]
-    figure, buffer, path = (
-        draw(arguments, source, nets),
-        io.BytesIO(),
-        folder / f"{arguments.name or arguments.figure}.png",
-    )
-    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
-    write_bytes(path, buffer.getvalue())
+    path = folder / f"{arguments.name or arguments.figure}.png"
+    write_picture(path, draw(arguments, source, nets))
     print(f"the picture is {path}")
 
 
@@ -115,8 +109,14 @@ def draw_curves(arguments: FigureArguments, source: DataConfig, nets: dict[str, 
 
 
 def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:
-    """What all nets were judged by, clean accuracy, these judges and invariance."""
+    """What all nets were judged by."""
     from visionadv.figures import radar
+
+    return radar(properties_of(arguments))
+
+
+def properties_of(arguments: FigureArguments) -> dict[str, dict[str, float]]:
+    """By a net's name clean accuracy, what these judges leave, invariance, and speed of training where it is told."""
     from visionadv.invariance import CHANGES
 
     results: dict[str, dict[str, Any]] = {}
@@ -141,7 +141,7 @@ def draw_radar(arguments: FigureArguments, source: DataConfig, nets: dict[str, s
     if all(spent.values()):
         fastest = min(spent.values())
         values = {name: one | {"speed of training": fastest / spent[name]} for name, one in values.items()}
-    return radar(values)
+    return values
 
 
 def draw_sensitivity(arguments: FigureArguments, source: DataConfig, nets: dict[str, str]) -> Any:

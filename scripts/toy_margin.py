@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from _estimates import estimate, print_table
-from _run import launch, writable_folder, write_bytes, write_json
+from _run import launch, writable_folder, write_json, write_picture
 
 from visionadv.configs import BadInput
 
@@ -104,7 +104,6 @@ def trained(method: str, options: dict[str, float], points: Any, labels: Any, st
 
 def draw(path: Path, points: Any, labels: Any, lines: dict[str, Any], results: dict[str, Any]) -> None:
     """The points, what each classifier says of the plane, and how many points it gets right."""
-    import io
 
     import torch
     from matplotlib.figure import Figure
@@ -120,9 +119,7 @@ def draw(path: Path, points: Any, labels: Any, lines: dict[str, Any], results: d
         axes.scatter(*places.T, c=classes, cmap="coolwarm", s=9, edgecolors="none")
         axes.set_title(f"{title}\n{results[title]['value']:.0%} right", fontsize=10)
         axes.set_xlim(-6, 6)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    write_bytes(path, buffer.getvalue())
+    write_picture(path, figure)
 
 
 if __name__ == "__main__":

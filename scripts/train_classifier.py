@@ -50,7 +50,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from _estimates import estimate, estimates, print_table
-from _run import launch, public_command, public_name, writable_folder, write_bytes, write_json
+from _run import launch, public_command, writable_folder, write_bytes, write_json
 from train_seq2seq import TrainArguments, begin, push
 
 from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
@@ -225,9 +225,10 @@ def save(
 
     `more` is for `model_card`.
     """
+    from textadv.adversarial_set import public_name
     from visionadv.card import model_card
 
-    name, command = public_name(source.dataset_name or "scikit-learn-digits"), public_command()
+    name, command = public_name(source.dataset_name) or "scikit-learn-digits", public_command()
     told = {"method": config.method, "dataset": name, "split": source.split, "command": command} | more
     folder.mkdir(exist_ok=True)
     (folder / "README.md").write_text(model_card(model, scores=scores, **told), encoding="utf-8")

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from _estimates import estimates, print_table
-from _run import launch, public_command, public_name, writable_folder, write_json
+from _run import launch, public_command, writable_folder, write_json
 from selfplay import agents_fingerprint
 from train_seq2seq import TrainArguments, begin, push
 
@@ -243,9 +243,10 @@ def save(folder: Path, agent: Any, stage: str, corpus: CorpusConfig, scores: dic
     `more` is for `model_card`.
     """
     from dialogue.card import model_card
+    from textadv.adversarial_set import public_name
 
     agent.save_pretrained(folder)
-    name, command = public_name(corpus.dataset_name or "dialogue-simulator"), public_command()
+    name, command = public_name(corpus.dataset_name) or "dialogue-simulator", public_command()
     card = model_card(agent, stage=stage, dataset=name, split=corpus.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)

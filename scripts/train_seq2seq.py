@@ -42,7 +42,6 @@ from _run import (
     launch,
     manifest,
     public_command,
-    public_name,
     writable_folder,
     write_json,
 )
@@ -199,11 +198,12 @@ def save(folder: Path, model: Any, tokenizer: Any, data: DataConfig, scores: dic
 
     `more` is for `model_card`.
     """
+    from textadv.adversarial_set import public_name
     from textadv.training import model_card
 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    name, command = public_name(data.dataset_name or "embedded-grammar"), public_command()
+    name, command = public_name(data.dataset_name) or "embedded-grammar", public_command()
     card = model_card(model, dataset=name, split=data.split, scores=scores, command=command, **more)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / "results.json", scores)

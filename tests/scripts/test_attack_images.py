@@ -158,7 +158,7 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
 def test_mistakes_are_one_line(options, told, tmp_path, run_here):
     done = run_here("attack_images.py", *options, "--output_dir", "run")
     assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1], done.stderr
-    assert "Traceback" not in done.stderr and not (tmp_path / "run" / "records.jsonl").exists()
+    assert "Traceback" not in done.stderr and not (tmp_path / "run" / "manifest.json").exists(), "nor is it blocked"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from draw_defenses import FigureArguments, properties_of
 from PIL import Image
 
 
@@ -41,6 +42,11 @@ def test_every_figure_is_drawn(tmp_path, run_here):
         run("draw_defenses", "--figure", figure, "--nets", *nets, *rest, "--output_dir", "drawn")
         with Image.open(tmp_path / "drawn" / f"{figure}.png") as picture:
             assert min(picture.size) > 100 and len(picture.convert("L").getcolors() or range(99)) > 3
+    folders = [f"{name}={tmp_path / name}{more}" for name in ("sprout", "cat") for more in ("", "-judged")]
+    told = properties_of(FigureArguments(nets=folders, curve_judges=["pgd@0.1", "rotation"]))
+    cost = {name: json.loads((tmp_path / name / "results.json").read_text())["ten_epochs"] for name in told}
+    speeds = {name: one["speed of training"] for name, one in told.items()}
+    assert max(speeds.values()) == 1 and speeds["cat"] * cost["cat"] == pytest.approx(speeds["sprout"] * cost["sprout"])
     pairs = [f"0.01,0.2={tmp_path / 'sprout-judged'}", f"0.1,0.2={tmp_path / 'cat-judged'}"]
     run("draw_defenses", "--figure", "sensitivity", "--curve_judges", "pgd", "--nets", *pairs, "--output_dir", "drawn")
     assert (tmp_path / "drawn" / "sensitivity.png").exists()

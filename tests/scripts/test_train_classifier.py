@@ -63,6 +63,9 @@ def test_the_folder_is_a_model(trained):
     assert manifest["config"]["method"] == "natural" and set(manifest["fingerprint"]) == {"train", "test"}
     card = (trained / "README.md").read_text()
     assert "# SmallCnn for scikit-learn-digits, natural training" in card and "--max_steps 12" in card
+    assert f"--output_dir {trained.name}" in card and str(trained.parent) not in card, (
+        "where it lies is no one's concern"
+    )
     assert f"value: {round(results['accuracy']['value'], 4)}" in card
     assert {path.name for path in trained.iterdir() if path.is_dir()} == {"checkpoint-12"}
 

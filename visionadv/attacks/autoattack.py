@@ -22,7 +22,6 @@ from visionadv.attack import carry_out
 from visionadv.attacks.apgd import Apgd
 from visionadv.attacks.fab import Fab
 from visionadv.attacks.square import Square
-from visionadv.configs import BadInput
 from visionadv.goals import Goal
 from visionadv.oracles import GradientOracle
 
@@ -85,8 +84,6 @@ def robust(
         BadInput: a norm that the attack doesn't know.
     """
     attack = attack or AutoAttack()
-    if norm not in attack.norms:
-        raise BadInput(f"the attack knows {' and '.join(attack.norms)}, and not {norm}")
     oracle = attack.oracle(victim, images, Goal(labels), norm=norm, eps=eps)
     carry_out(attack, oracle, seeds)
     return ~oracle.found
