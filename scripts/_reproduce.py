@@ -37,6 +37,9 @@ def reproduce(
     parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
     parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, which share the cores")
+    parser.add_argument(
+        "--per_device_batch_size", type=int, help="examples at once, of runs that attack or judge; a GPU likes many"
+    )
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
     if figures:
         parser.add_argument("--figures", action="store_true", help="only draw the figures of what is measured")
@@ -74,6 +77,8 @@ def reproduce(
         return refuse(NO_DATA)
     if arguments.jobs < 1:
         return refuse("--jobs must be at least 1")
+    if arguments.per_device_batch_size is not None and arguments.per_device_batch_size < 1:
+        return refuse("--per_device_batch_size must be at least 1")
     waiting = [run for run in chosen if arguments.again or not run.kept.exists()]
     if not waiting:
         print(f"all {len(chosen)} runs of these rows are measured already; --again measures them anew")
@@ -158,7 +163,7 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                 if arguments.again and (root / run.name / "results.json").exists():
                     shutil.rmtree(root / run.name)
                 print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
-                going[pool.submit(measure, run, root, arguments.jobs)] = run
+                going[pool.submit(measure, run, root, arguments.jobs, arguments.per_device_batch_size)] = run
             for done in wait(going, return_when=FIRST_COMPLETED).done if going else ():
                 run = going.pop(done)
                 if code := done.result():
@@ -168,9 +173,11 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
     return 0
 
 
-def measure(run: Measurement, root: Path, jobs: int) -> int:
-    """Does a run in its folder under `root`; returns the exit code."""
+def measure(run: Measurement, root: Path, jobs: int, batch_size: int | None = None) -> int:
+    """Does a run in its folder under `root`, with so many examples at once; returns the exit code."""
     name, *options = filled(run.command, root)
+    if batch_size and not name.startswith("train_"):
+        options += ["--per_device_batch_size", str(batch_size)]
     script = str(build_tables.ROOT / "scripts" / f"{name}.py")
     environment = os.environ | ({"ACCELERATE_MIXED_PRECISION": run.row.precision} if run.row.precision else {})
     if jobs > 1 and "OMP_NUM_THREADS" not in environment:

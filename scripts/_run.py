@@ -189,9 +189,11 @@ class Run(AbstractContextManager):
     def __init__(
         self, arguments: RunArguments, configs: Sequence[Any], fingerprint: dict[str, str], accelerator: Any = None
     ) -> None:
+        import torch
         from accelerate import Accelerator, InitProcessGroupKwargs
         from accelerate.utils import set_seed
 
+        torch.backends.cudnn.allow_tf32 = False  # of so few bits a success near a boundary is none in another batch
         self.arguments, self.folder = arguments, writable_folder(arguments.output_dir)
         patience = InitProcessGroupKwargs(timeout=timedelta(days=30))  # one may wait for another for days
         log_with = None if arguments.report_to == "none" else arguments.report_to

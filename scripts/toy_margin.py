@@ -94,7 +94,7 @@ def trained(method: str, options: dict[str, float], points: Any, labels: Any, st
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     rows, seeds = torch.arange(len(points)), example_seeds(0, range(len(points)))
     for step in range(steps):
-        batch = Batch(points, labels, rows, seeds, step, seeds[:1])
+        batch = Batch(points, labels, rows, seeds, step, seeds[:1], seeds)
         vicinity.loss(model, batch).backward()
         optimizer.step()
         vicinity.after(model, batch)

@@ -49,8 +49,11 @@ def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch, capfd
     assert kept.stat().st_mtime_ns == before
     assert "all 1 runs of these rows are measured already; --again" in capfd.readouterr().out
     (folder / "t" / "b" / "old").touch()
-    assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder), "--again") == 0
+    again = ("--cells", "b", "--output_dir", str(folder), "--again", "--per_device_batch_size")
+    assert run(monkeypatch, *again, "1") == 0 and run(monkeypatch, *again, "0") == 2
     assert kept.stat().st_mtime_ns > before and not (folder / "t" / "b" / "old").exists()
+    manifest = json.loads((folder / "t" / "b" / "manifest.json").read_text())
+    assert manifest["config"]["per_device_batch_size"] == 1
 
 
 def test_a_command_is_measured_once(tables, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def run(name, norm, victim, images, *, eps=None, budget=None, seed=3, ids=None, 
     attack = attack_named(name, **(QUICK.get(name, {}) | options))
     labels = victim.model(images).argmax(1)
     oracle = attack.oracle(victim, images, Goal(labels, targets), norm=norm, eps=eps, budget=budget)
-    carry_out(attack, oracle, example_seeds(seed, ids or range(len(images))))
+    carry_out(attack, oracle, example_seeds(seed, ids or range(len(images))).to(images.device))
     return oracle
 
 

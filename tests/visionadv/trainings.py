@@ -36,12 +36,12 @@ def normalised(data):
     return net
 
 
-def training_of(vicinity=None, data=None, dtype=torch.float64, seed=3, net=perceptron, **options):
+def training_of(vicinity=None, data=None, dtype=torch.float64, seed=3, net=perceptron, accelerator=None, **options):
     torch.manual_seed(0)
     data = data or data_of()
     model = net(data).to(dtype)
     config = TrainClassifierConfig(**{"per_device_train_batch_size": 8, "max_steps": 20, "logging_steps": 1} | options)
-    accelerator = Accelerator(cpu=True)
+    accelerator = accelerator or Accelerator(cpu=True)
     return Training(model, vicinity or Vicinity(), config, accelerator=accelerator, data=data, seed=seed)
 
 

@@ -89,7 +89,7 @@ class Cat(Vicinity):
         label = one_hot(batch.labels, self.classes, batch.images)
         if self.c == 0:
             return label
-        drawn = dirichlet(torch.ones_like(label), batch.seeds + draw, batch.step)
+        drawn = dirichlet(torch.ones_like(label), batch.host_seeds + draw, batch.step)
         uncertain = (self.c * distance).to(label)[:, None]
         return (1 - uncertain) * label + uncertain * drawn
 

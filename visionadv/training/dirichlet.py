@@ -2,7 +2,7 @@
 
 A Dirichlet variable is a row of gamma variables over their sum. These are torch's, as in `torch.distributions`, whose
 gradients are implicit ones (Figurnov, Mohamed, Mnih, NeurIPS 2018, (5)); but it takes no generator. What is drawn
-depends on the first image of the batch and on the step.
+depends on the first image of the batch, on the step and on the kind of device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from visionadv.noise import below
 
 
 def dirichlet(concentration: Tensor, seeds: Tensor, step: int) -> Tensor:
-    """(B, K) distributions, of Dirichlet's with concentration (B, K) above 0, for seeds (B,) at a step.
+    """(B, K) distributions, of Dirichlet's with concentration (B, K) above 0, for seeds (B,) on the CPU, at a step.
 
     They have the concentration's dtype, and its gradient comes with theirs.
     """

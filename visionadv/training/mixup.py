@@ -24,9 +24,9 @@ PAIR = 12  # added to an image's seed
 @lru_cache(1)  # once for a batch's images and for its labels
 def pairing(batch: Batch, a: float) -> tuple[Tensor, Tensor]:
     """(B,) the partner of each image, a permutation of the batch, and (B,) its share lambda."""
-    place, drawn = uniform(batch.seeds + PAIR, batch.step, (2,), dtype=torch.float64).unbind(1)
-    share = torch.from_numpy(special.betaincinv(a, a, drawn.cpu().numpy()))
-    return place.argsort(), share.to(batch.images)
+    place, drawn = uniform(batch.host_seeds + PAIR, batch.step, (2,), dtype=torch.float64).unbind(1)
+    share = torch.from_numpy(special.betaincinv(a, a, drawn.numpy()))
+    return place.argsort().to(batch.rows.device), share.to(batch.images)
 
 
 def mixed(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ the two images that Mixup mixes, and mixes the losses; here it is drawn once, ar
 weights' rate, momentum and decay. It keeps the epoch that withstands an attack on the test set best.
 
 Deviations: beta's step, which the text doesn't tell, is `beta_rate` times its gradient. beta begins near 1, at the same
-place for every seed, and stays above `LEAST`. With several processes images are mixed within each.
+place for every seed, and stays above `LEAST`; nothing else holds it, so that labels become ever less certain, and a
+training of many steps wants a smaller `beta_rate`. With several processes images are mixed within each.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Sprout(Vicinity):
             images, targets = mixed(images, *pairs), mixed(targets, *pairs)
         if self.labels:
             concentration = self.concentration * ((1 - self.alpha) * targets + self.alpha * self.beta)
-            targets = dirichlet(concentration.clamp(min=self.alpha * LEAST), batch.seeds + LABEL, batch.step)
+            targets = dirichlet(concentration.clamp(min=self.alpha * LEAST), batch.host_seeds + LABEL, batch.step)
         return nn.functional.cross_entropy(model(images), targets)
 
     @torch.no_grad()

@@ -68,12 +68,13 @@ class Training:
             raise BadInput("the method takes gradients of its own, which fp16 would scale; use bf16")
         vicinity.begin(model, count=len(data), classes=len(data.classes), shape=shape)
         model.to(memory_format=getattr(model, "memory_format", torch.channels_last))
-        self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config))
+        self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config, accelerator.device))
         self.vicinity = vicinity.to(accelerator.device)
         self._bare = accelerator.scaler is None and accelerator.distributed_type in BARE
         self.values = data.values.to(accelerator.device)
         self.labels, self.full = data.labels.to(accelerator.device), data.full
-        self.seeds = example_seeds(seed, range(len(data))).to(accelerator.device)
+        self.host_seeds = example_seeds(seed, range(len(data)))
+        self.seeds = self.host_seeds.to(accelerator.device)
         self.common = example_seeds(seed, [len(data)]).to(accelerator.device)
         self.dtype = next(model.parameters()).dtype
         self._spent, self._since = (0.0, 0.0), _clocks()
@@ -145,12 +146,13 @@ class Training:
             epoch, place = divmod(first, count)
             rows.append(_order(self.seed, epoch, count)[place : place + share])
             first, share = first + len(rows[-1]), share - len(rows[-1])
-        rows = torch.cat(rows).to(self.values.device)
+        host_rows = torch.cat(rows)
+        rows = host_rows.to(self.values.device)
         images, seeds = self.values[rows].to(self.dtype) / self.full, self.seeds[rows]
         images = shifted(images, seeds, number, self.config.shift)
         if self.config.mirror:
             images = mirrored(images, seeds, number)
-        return Batch(images, self.labels[rows], rows, seeds, step, self.common, repeat)
+        return Batch(images, self.labels[rows], rows, seeds, step, self.common, self.host_seeds[host_rows], repeat)
 
     def _step(self) -> dict[str, float]:
         batch, rate = self.batch(self.step), self.rate(self.step)
@@ -257,7 +259,7 @@ def right(model: Any, data: Images, device: Any) -> list[bool]:
     return found
 
 
-def _optimizer(model: Any, config: TrainClassifierConfig) -> torch.optim.Optimizer:
+def _optimizer(model: Any, config: TrainClassifierConfig, device: torch.device) -> torch.optim.Optimizer:
     """Weights decay, but for biases and those of normalisation; what requires no gradient isn't learnt."""
     learnt = [one for one in model.parameters() if one.requires_grad]
     groups = [
@@ -265,9 +267,10 @@ def _optimizer(model: Any, config: TrainClassifierConfig) -> torch.optim.Optimiz
         {"params": [one for one in learnt if one.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    fused = device.type == "cuda" or None  # a small net's step there is mostly the starting of kernels
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
 
 
 @lru_cache(4)

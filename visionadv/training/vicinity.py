@@ -18,7 +18,8 @@ class Batch:
 
     `images` (B, C, H, W) in [0, 1] and `labels` (B,) of the data set's `rows` (B,); `seeds` (B,) are those of `noise`,
     and with `step`, the number of the step, they make all random numbers; `common` (1,) is one for all images of all
-    processes. `repeat` counts the steps on one batch.
+    processes, and `host_seeds` (B,) are the seeds in the CPU's memory, for what is drawn there: a GPU that is asked for
+    a number is waited for. `repeat` counts the steps on one batch.
     """
 
     images: Tensor
@@ -27,6 +28,7 @@ class Batch:
     seeds: Tensor
     step: int
     common: Tensor
+    host_seeds: Tensor
     repeat: int = 0
 
 
