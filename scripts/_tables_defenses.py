@@ -227,6 +227,7 @@ def plain_nets(setting: Setting) -> Table:
         "adp_adv": ("Adp-Adv", f"--method cat {within} --method_options {cat.split()[0]} c=0 margin=false"),
         "sprout": ("SPROUT", f"{sprout()} {from_natural}"),
         "sprout_new": ("SPROUT, a new net", sprout()),
+        "sprout_code": ("SPROUT, a new net, the code's labels", sprout("alpha=0.0909", "concentration=11")),
         "labels": ("SPROUT's labels alone", sprout("gaussian=false", "mixup=false")),
         "labels_ga": ("SPROUT without Mixup", sprout("mixup=false")),
         "labels_mixup": ("SPROUT without GA", sprout("gaussian=false")),
@@ -338,6 +339,7 @@ def chapter_5(setting: Setting) -> Table:
         "trades": "TRADES",
         "free": "free adversarial training",
         "sprout_new": "SPROUT, a new net",
+        "sprout_code": "SPROUT, a new net, the code's labels",
         "sprout": "SPROUT",
     }
     rows = [
