@@ -77,10 +77,12 @@ def test_the_folder_tells_before_and_after(whole):
     assert re.search(rf"\| Advantage of Algorithm 7 \| .* \| {found['value']:.2f} \[", card), "before and after"
 
 
-def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, run_script):
+def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, run_script, run_here):
+    """One attack on the agent of the Hub, the others on its folder, where the same files lie."""
     folder, hub = whole
     files = hub.files("models/me/agent")
-    assert files["README.md"] == (folder / "README.md").read_bytes() and "tokenizer.json" in files
+    assert all((folder / name).read_bytes() == data for name, data in files.items() if name != ".gitattributes")
+    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= {*files}
     assert not any("/" in path for path in files), "no training goes with it"
     results = json.loads((folder / "results.json").read_text())
     rounds = json.loads((folder / "rounds.json").read_text())
@@ -88,11 +90,13 @@ def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, 
         "rl": folder / f"round-{rounds['hardest']}" / "adversary" / "best",
         "fresh": folder / "fresh" / "best",
     }
-    for name in ("rl", "fresh", "adaptive"):
+    for name, target in {"rl": "me/agent", "fresh": str(folder), "adaptive": str(folder)}.items():
         command = ["--attack", "rl" if name == "fresh" else name, "--max_samples", "12", "--max_turns", "4"]
-        command += ["--model_name_or_path", "me/agent", "--speaker_name_or_path", str(agents / "partner")]
+        command += ["--model_name_or_path", target, "--speaker_name_or_path", str(agents / "partner")]
         command += ["--adversary_name_or_path", str(adversaries.get(name, "")), "--output_dir", str(tmp_path / name)]
-        done = run_script("attack_negotiator.py", *command, env=hub.environment(tmp_path / "home"))
+        run = run_script if target == "me/agent" else run_here
+        env = hub.environment(tmp_path / "home") if target == "me/agent" else {}
+        done = run("attack_negotiator.py", *command, env=env)
         assert done.returncode == 0, done.stderr
         found = json.loads((tmp_path / name / "results.json").read_text())["advantage"]
         assert found == results[f"advantage_{name}"]

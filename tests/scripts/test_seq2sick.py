@@ -289,9 +289,9 @@ def test_another_config_is_refused(whole, here, capsys):
     assert before == {path.name: path.read_bytes() for path in whole[0].iterdir()}
 
 
-def test_bf16_is_close_and_confirmed_in_fp32(whole, victim, tmp_path):
-    options = ["--mixed_precision", "bf16", "--num_processes", "1"]
-    finish(start("--output_dir", tmp_path, *WHOLE, launcher=[*LAUNCH, *options]))
+def test_bf16_is_close_and_confirmed_in_fp32(whole, victim, here, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as `accelerate launch --mixed_precision bf16` does
+    assert here("--output_dir", tmp_path, *WHOLE) == 0
     assert manifest(tmp_path)["precision"] == "bf16"
     rows, exact = records(tmp_path), records(whole[0])
     assert rows != exact  # it isn't fp32 by another name
@@ -462,6 +462,7 @@ MISTAKES = {
     "--max_perplexity_ratio 2": "--max_perplexity_ratio needs a language model; name one by --perplexity_model",
     "--margin nan": "--margin must be a number of at least 0, not nan",
     "--output_dir file": "cannot write to file: not a folder; name another --output_dir",
+    "--output_dir file/below": "cannot write to file/below: Not a directory; name another --output_dir",
     "--goal silence": "invalid choice: 'silence' (choose from 'non_overlapping', 'keywords')",
     "--stepps 3": "unrecognized arguments: --stepps 3",
 }
@@ -486,15 +487,10 @@ def test_mistakes_get_one_line(options, files, here, capfd):
     assert contents(files) == FILES and not (files / "out").exists()
 
 
-def test_mistakes_in_a_process_of_their_own(run_script, files):
-    """The first and the last moment at which a mistake is seen, from outside."""
-    for options, told in {
-        "--model_name_or_path nobody/nothing": "nobody/nothing is neither a folder here nor a model that the Hub gives",
-        "--output_dir file/below": "cannot write to file/below: Not a directory; name another --output_dir",
-    }.items():
-        done = run_script("seq2sick.py", *SMALL, *options.split(), env={"HF_HUB_OFFLINE": "1"})
-        assert (done.returncode, done.stdout) == (2, "")
-        assert told in error(done.stderr)
+def test_a_mistake_in_a_process_of_its_own(run_script, files):
+    done = run_script("seq2sick.py", *SMALL, "--model_name_or_path", "nobody/nothing", env={"HF_HUB_OFFLINE": "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nobody/nothing is neither a folder here nor a model that the Hub gives" in error(done.stderr)
     assert contents(files) == FILES
 
 
