@@ -27,7 +27,6 @@ class Setting:
     long: str  # options of PGD with several starts
     seeds: tuple[int, ...]
     l2_eps: tuple[float, ...]  # of Figure 5.3
-    sprout: str  # options of SPROUT's methods
 
     def near(self, share: float) -> str:
         """A part of eps."""
@@ -47,7 +46,6 @@ SMALL = Setting(
     long="--long_steps 100 --restarts 10",
     seeds=(0, 1, 2),
     l2_eps=(0.5, 1.0, 1.5),
-    sprout="",
 )
 FULL = Setting(
     prefix="full_",
@@ -63,7 +61,6 @@ FULL = Setting(
     long="--long_steps 1000 --restarts 20",
     seeds=(0,),
     l2_eps=(0.25, 0.5, 1.0),
-    sprout="beta_rate=0.004",  # so that beta moves about as far in 78,200 steps as in 3,125
 )
 WIDE = "--model wide_resnet --learning_rate 0.1"  # WRN-34-10, of Tables 4.3, 4.4 and 5.2
 
@@ -198,11 +195,6 @@ def plain_nets(setting: Setting) -> Table:
     cat = f"eta={0.005 * eps / (8 / 255):.4g} c={10 * (8 / 255) / eps:.4g}"  # the same parts of eps, and of labels
     from_natural = f"--model_name_or_path {net(setting, 'natural')}"
     within = f"--train_eps {setting.near(1)}"
-
-    def sprout(*options: str) -> str:
-        options = tuple(filter(None, (*options, setting.sprout)))
-        return f"--method sprout{' --method_options ' if options else ''}{' '.join(options)}"
-
     rows = {
         "natural": ("natural", "--method natural"),
         "gaussian": ("Gaussian augmentation (GA)", "--method gaussian"),
@@ -225,12 +217,15 @@ def plain_nets(setting: Setting) -> Table:
         "cat": ("CAT", f"--method cat {within} --method_options {cat}"),
         "adv_ls": ("Adv+LS", f"--method cat {within} --method_options {cat} adaptive=false margin=false"),
         "adp_adv": ("Adp-Adv", f"--method cat {within} --method_options {cat.split()[0]} c=0 margin=false"),
-        "sprout": ("SPROUT", f"{sprout()} {from_natural}"),
-        "sprout_new": ("SPROUT, a new net", sprout()),
-        "sprout_code": ("SPROUT, a new net, the code's labels", sprout("alpha=0.0909", "concentration=11")),
-        "labels": ("SPROUT's labels alone", sprout("gaussian=false", "mixup=false")),
-        "labels_ga": ("SPROUT without Mixup", sprout("mixup=false")),
-        "labels_mixup": ("SPROUT without GA", sprout("gaussian=false")),
+        "sprout": ("SPROUT", f"--method sprout {from_natural}"),
+        "sprout_new": ("SPROUT, a new net", "--method sprout"),
+        "sprout_code": (
+            "SPROUT, a new net, the code's labels",
+            "--method sprout --method_options alpha=0.0909 concentration=11",
+        ),
+        "labels": ("SPROUT's labels alone", "--method sprout --method_options gaussian=false mixup=false"),
+        "labels_ga": ("SPROUT without Mixup", "--method sprout --method_options mixup=false"),
+        "labels_mixup": ("SPROUT without GA", "--method sprout --method_options gaussian=false"),
         "ga_mixup": ("SPROUT without its labels", "--method sprout --method_options labels=false"),
     }
     paper = "seconds for 10 epochs (VGG-16, GTX 1080)"

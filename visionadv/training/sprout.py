@@ -11,8 +11,8 @@ the two images that Mixup mixes, and mixes the losses; here it is drawn once, ar
 weights' rate, momentum and decay. It keeps the epoch that withstands an attack on the test set best.
 
 Deviations: beta's step, which the text doesn't tell, is `beta_rate` times its gradient. beta begins near 1, at the same
-place for every seed, and stays above `LEAST`; nothing else holds it, so that labels become ever less certain, and a
-training of many steps wants a smaller `beta_rate`. With several processes images are mixed within each.
+place for every seed, and stays above `LEAST`; nothing else holds it, so that labels become less certain the longer a
+training is. With several processes images are mixed within each.
 """
 
 from __future__ import annotations
