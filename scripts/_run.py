@@ -133,6 +133,13 @@ def write_picture(path: Path, figure: Any) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def without_tf32() -> None:
+    """On a GPU too single precision is just that: with 10 bits a success near a boundary is none in another batch."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def manifest(configs: Sequence[Any], precision: str, fingerprint: dict[str, str], **machine: Any) -> dict:
     """What made a run folder, as plain JSON: all options but tokens, data and victim, code and machine.
 
@@ -189,11 +196,10 @@ class Run(AbstractContextManager):
     def __init__(
         self, arguments: RunArguments, configs: Sequence[Any], fingerprint: dict[str, str], accelerator: Any = None
     ) -> None:
-        import torch
         from accelerate import Accelerator, InitProcessGroupKwargs
         from accelerate.utils import set_seed
 
-        torch.backends.cudnn.allow_tf32 = False  # of so few bits a success near a boundary is none in another batch
+        without_tf32()
         self.arguments, self.folder = arguments, writable_folder(arguments.output_dir)
         patience = InitProcessGroupKwargs(timeout=timedelta(days=30))  # one may wait for another for days
         log_with = None if arguments.report_to == "none" else arguments.report_to

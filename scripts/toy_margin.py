@@ -89,7 +89,8 @@ def trained(method: str, options: dict[str, float], points: Any, labels: Any, st
         scaled |= {"c": 0.5 * SCALE / options["eps"], "margin": False}  # at most half of a label is uncertain
     vicinity = method_named(method, **scaled)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 2))
-    torch.nn.init.zeros_(model[1].weight), torch.nn.init.zeros_(model[1].bias)
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
     vicinity.begin(model, count=len(points), classes=2, shape=tuple(points.shape))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     rows, seeds = torch.arange(len(points)), example_seeds(0, range(len(points)))
@@ -104,7 +105,6 @@ def trained(method: str, options: dict[str, float], points: Any, labels: Any, st
 
 def draw(path: Path, points: Any, labels: Any, lines: dict[str, Any], results: dict[str, Any]) -> None:
     """The points, what each classifier says of the plane, and how many points it gets right."""
-
     import torch
     from matplotlib.figure import Figure
 

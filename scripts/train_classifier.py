@@ -50,7 +50,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from _estimates import estimate, estimates, print_table
-from _run import launch, public_command, writable_folder, write_bytes, write_json
+from _run import launch, public_command, without_tf32, writable_folder, write_bytes, write_json
 from train_seq2seq import TrainArguments, begin, push
 
 from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
@@ -211,6 +211,7 @@ def scores_of(
     count = min(config.robustness_samples, len(test))
     if not count:
         return scores
+    without_tf32()
     victim, judges, records = ModuleVictim(model, classes=len(test.classes)), judges_of(evaluation), []
     for first in range(0, count, JUDGED_AT_ONCE):
         ids = range(first, min(first + JUDGED_AT_ONCE, count))

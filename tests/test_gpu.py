@@ -79,6 +79,7 @@ def test_a_script_tells_the_same(script, options, told, run_here, tmp_path):
         done = run_here(f"{script}.py", *options.split(), "--output_dir", place, env=env)
         assert done.returncode == 0, done.stderr
         found.append(json.loads((tmp_path / place / "results.json").read_text()))
+    assert json.loads((tmp_path / "gpu" / "manifest.json").read_text())["device"].startswith(DEVICE)
     name = next(one for one in found[0] if one.startswith(told))
     here, there = (one[name]["value"] for one in found)
     assert there == pytest.approx(here, rel=0.1, abs=0.13)

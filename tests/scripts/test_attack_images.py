@@ -19,9 +19,10 @@ def records_of(folder):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def test_the_embedded_cnn_falls_and_the_images_are_there(tmp_path, run_here):
+def test_the_embedded_cnn_falls_and_the_images_are_there(tmp_path, run_here, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     done = run_here("attack_images.py", "--max_samples", "40", "--per_device_batch_size", "16", "--output_dir", "run")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and not torch.backends.cudnn.allow_tf32, done.stderr
     folder, rows = tmp_path / "run", records_of(tmp_path / "run")
     results = json.loads((folder / "results.json").read_text())
     assert results["success"]["value"] >= 0.5 and results["confirmed"]["value"] == 1 and results["clean"]["n"] == 40

@@ -58,6 +58,7 @@ def test_an_epoch_has_every_image_once():
     batch = training.batch(3)
     assert torch.equal(batch.images, data.values[batch.rows].double() / 255)
     assert torch.equal(batch.labels, data.labels[batch.rows])
+    assert torch.equal(batch.seeds, training.seeds[batch.rows]) and torch.equal(batch.host_seeds, batch.seeds)
 
 
 class Repeated(Vicinity):
