@@ -88,7 +88,6 @@ BUDGET = {name: limits.max_words for name in ATTACKS if (limits := limits_of(nam
 FROZEN = "Xqzv jkwpx!"  # holds no whole-word piece that may be replaced
 EXAMPLES = [
     Example(0, "A grandmother is hurrying across a meadow.", "Eine Großmutter eilt über eine Wiese."),
-    Example(3, "The baby is buying an apple on a chair."),
     Example(4, "A hungry man with a basket is slowly bringing a cup to a baby."),
     Example(7, " "),
     Example(8, FROZEN),
@@ -105,7 +104,7 @@ def vocabularies() -> dict[bool, Vocabulary]:
 
 
 def embedded_victim() -> Victim:
-    victim = Victim.from_pretrained(VictimConfig(num_beams=2, max_new_tokens=24))
+    victim = Victim.from_pretrained(VictimConfig(num_beams=2, max_new_tokens=12))
     victim.model.double()
     return victim
 
@@ -231,11 +230,12 @@ def everything_of(victim: Victim) -> tuple:
     return victim.fingerprint(), modes, victim.model.generation_config.to_dict(), states
 
 
-def test_each_example_alone_again_gives_its_record_and_leaves_everything_else_as_it_was(
+def test_an_example_alone_again_gives_its_record_and_leaves_everything_else_as_it_was(
     attack, vocabularies, monkeypatch
 ):
     """So neither batch nor time matters. Queries are what the model was shown, counted at the model itself: rows given
-    to `generate`, and rows of vectors to its forward pass outside it."""
+    to `generate`, and rows of vectors to its forward pass outside it. Attacks take turns with two halves of the
+    examples."""
     name, records = attack
     victim, shown = vocabularies[True].victim, []
     model, generate, examples = victim.model, victim.model.generate, copy.deepcopy(EXAMPLES)
@@ -253,7 +253,7 @@ def test_each_example_alone_again_gives_its_record_and_leaves_everything_else_as
     before = everything_of(victim)
     hook = model.register_forward_pre_hook(before_forward, with_kwargs=True)
     try:
-        for example, record in zip(examples, records, strict=True):
+        for example, record in list(zip(examples, records, strict=True))[[*ATTACKS].index(name) % 2 :: 2]:
             shown.clear()
             assert columns(attacked(vocabularies, name, [example])) == columns([record])
             assert sum(shown) == record.queries
