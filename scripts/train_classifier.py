@@ -35,8 +35,9 @@ scored. The same command again goes on from the last checkpoint. The folder hold
 `--model_name_or_path` elsewhere, results.json (accuracy, seconds, cpu_seconds), manifest.json and
 checkpoint-N/.
 
---push_to_hub publishes it. Its card has a table of robustness where --robustness_samples images of --split were judged,
-by those --judges and within those --test_eps that evaluate_robustness.py takes, too:
+--push_to_hub publishes it, with a table of robustness on its card: --robustness_samples images of --split (100 of them
+where it is published, else none, if the option isn't given) are judged by those --judges and within those --test_eps
+that evaluate_robustness.py takes, too:
 
     accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method trades \\
         --train_eps 0.3 --robustness_samples 1000 --judges clean pgd autoattack --test_eps 0.3 --push_to_hub
@@ -53,7 +54,7 @@ from _estimates import estimate, estimates, print_table
 from _run import launch, public_command, without_tf32, writable_folder, write_bytes, write_json
 from train_seq2seq import TrainArguments, begin, push
 
-from visionadv.configs import BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
+from visionadv.configs import JUDGES, BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
 
 JUDGED_AT_ONCE = 100  # images
 
@@ -67,7 +68,10 @@ def main(
     folder = writable_folder(arguments.output_dir)
     train, test = load_splits(arguments, source, config)
     accelerator = prepared(folder, arguments)
-    if "transfer" in evaluation.judges and config.robustness_samples:
+    judged = config.robustness_samples
+    if judged is None:
+        judged = JUDGED_AT_ONCE if arguments.push_to_hub else 0
+    if "transfer" in evaluation.judges and judged:
         raise BadInput("the judge transfer needs a surrogate, and there is none here; use evaluate_robustness.py")
     model, method = load_model(config, train), make_method(config)
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
@@ -93,10 +97,12 @@ def main(
         if accelerator.is_main_process:
             save_state(folder, method)
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
-                scores = scores_of(net, test, config, evaluation, accelerator.device)
+                scores = scores_of(net, test, evaluation, accelerator.device, judged)
                 save(folder / name, net, source, config, scores | cost)
                 told = {f"{name}/{key}".lstrip("/"): one["value"] for key, one in scores.items()}
                 accelerator.log({key: one for key, one in told.items() if one is not None}, step=training.steps)
+    elif judged and accelerator.is_main_process:
+        judge_finished(folder, test, source, config, evaluation, accelerator.device, judged)
     accelerator.end_training()
     if accelerator.is_main_process:
         print_table(json.loads((folder / "results.json").read_text()))
@@ -104,8 +110,8 @@ def main(
         if arguments.push_to_hub:
             name = arguments.hub_model_id or folder.resolve().name
             print("published:", push(folder, name))
-            for other in sorted(folder.glob("*/config.json")):
-                print("published:", push(other.parent, f"{name}-{other.parent.name}"))
+            for other in others(folder):
+                print("published:", push(other, f"{name}-{other.name}"))
 
 
 def load_splits(arguments: TrainArguments, source: DataConfig, config: TrainClassifierConfig) -> tuple[Any, Any]:
@@ -199,24 +205,52 @@ def save_state(folder: Path, method: Any) -> None:
         write_bytes(folder / "method.safetensors", as_bytes(state))
 
 
-def scores_of(
-    model: Any, test: Any, config: TrainClassifierConfig, evaluation: EvaluationConfig, device: Any
-) -> dict[str, Any]:
-    """Accuracy, and what judges say of the first images, if they are asked."""
-    from visionadv.evaluation import evaluate, evaluation_measures, judges_of
+def others(folder: Path) -> list[Path]:
+    """The folders of a method's further nets."""
+    return [path.parent for path in sorted(folder.glob("*/config.json"))]
+
+
+def scores_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, judged: int) -> dict[str, Any]:
+    """Accuracy, and what judges say of the first `judged` images, if there are to be any."""
     from visionadv.training.trainer import right
-    from visionadv.victims import ModuleVictim
 
     scores = {"accuracy": estimate(right(model, test, device))}
-    count = min(config.robustness_samples, len(test))
-    if not count:
-        return scores
+    return scores | (robustness_of(model, test, evaluation, device, judged) if judged else {})
+
+
+def robustness_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, judged: int) -> dict[str, Any]:
+    """What judges say of the first images; `model` is on the device."""
+    from visionadv.evaluation import evaluate, evaluation_measures, judges_of
+    from visionadv.victims import ModuleVictim
+
     without_tf32()
     victim, judges, records = ModuleVictim(model, classes=len(test.classes)), judges_of(evaluation), []
+    count = min(judged, len(test))
     for first in range(0, count, JUDGED_AT_ONCE):
         ids = range(first, min(first + JUDGED_AT_ONCE, count))
         records += [asdict(one) for one in evaluate(victim, test, ids, judges, seed=0, device=device)]
-    return scores | estimates(evaluation_measures(records))
+    return estimates(evaluation_measures(records))
+
+
+def judge_finished(
+    folder: Path,
+    test: Any,
+    source: DataConfig,
+    config: TrainClassifierConfig,
+    evaluation: EvaluationConfig,
+    device: Any,
+    judged: int,
+) -> None:
+    """Robustness for the cards of a finished training that has none, since it wasn't to be published then."""
+    from visionadv.evaluation import judge_of
+    from visionadv.loading import load_classifier
+
+    for path in (*others(folder), folder):
+        scores = json.loads((path / "results.json").read_text())
+        if not any(judge_of(measure) in JUDGES for measure in scores):
+            net = load_classifier(str(path)).to(device)
+            found = robustness_of(net, test, evaluation, device, judged)
+            save(path, net, source, config, {"accuracy": scores["accuracy"]} | found | scores)
 
 
 def save(

@@ -226,8 +226,9 @@ class TrainClassifierConfig:
     max_eval_samples: int | None = field(
         default=None, metadata={"help": "score the first so many images of --split; default: all"}
     )
-    robustness_samples: int = field(
-        default=0, metadata={"help": "let --judges judge the first so many of them, for the card; 0: none"}
+    robustness_samples: int | None = field(
+        default=None,
+        metadata={"help": "the first of them that --judges judge, for the card; default: 100 with --push_to_hub"},
     )
 
     def __post_init__(self) -> None:
@@ -239,7 +240,7 @@ class TrainClassifierConfig:
         if self.teacher_name_or_path and self.method != "distillation":
             raise BadInput(f"--teacher_name_or_path is for --method distillation, and the method is {self.method}")
         for name in ("warmup_steps", "weight_decay", "shift", "robustness_samples"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise BadInput(f"--{name} must be at least 0, not {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise BadInput(f"--learning_rate must be positive, not {self.learning_rate}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import train_seq2seq
 from hub import LocalHub
 from safetensors.torch import load_file
 
@@ -19,6 +20,7 @@ from visionadv.loading import EMBEDDED, load_victim
 
 ROOT = Path(__file__).parents[2]
 TINY = "--max_samples 200 --max_steps 12 --save_steps 4 --logging_steps 6 --per_device_train_batch_size 16".split()
+TINY += "--judges clean pgd --test_eps 0.1".split()
 
 
 @pytest.fixture
@@ -67,6 +69,7 @@ def test_the_folder_is_a_model(trained):
         "where it lies is no one's concern"
     )
     assert f"value: {round(results['accuracy']['value'], 4)}" in card
+    assert results["pgd@0.1"]["n"] == 100 and "| Robustness: PGD, within 0.1 |" in card, "it was published"
     assert {path.name for path in trained.iterdir() if path.is_dir()} == {"checkpoint-12"}
 
 
@@ -77,6 +80,23 @@ def test_the_same_command_again_is_finished_and_another_is_refused(trained, trai
     other = train_here("--output_dir", trained, *TINY, "--weight_decay", "0.5")
     assert other.returncode == 2 and "weight_decay 0.01 there, 0.5 here" in other.stderr.splitlines()[-1]
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+
+
+def test_what_is_published_later_is_judged_then(tmp_path, train_here, monkeypatch):
+    monkeypatch.setattr(train_seq2seq, "push", lambda folder, name: name)
+    folder = tmp_path / "net"
+    assert train_here("--output_dir", folder, *TINY).returncode == 0
+    before, weights = json.loads((folder / "results.json").read_text()), (folder / "model.safetensors").read_bytes()
+    assert "pgd@0.1" not in before and "Robustness" not in (folder / "README.md").read_text()
+    done = train_here("--output_dir", folder, *TINY, "--push_to_hub")
+    assert done.returncode == 0 and "already finished" in done.stdout and "published: net" in done.stdout
+    results = json.loads((folder / "results.json").read_text())
+    assert results["pgd@0.1"]["n"] == 100 and before.items() <= results.items()
+    assert "| Robustness: PGD, within 0.1 |" in (folder / "README.md").read_text()
+    assert (folder / "model.safetensors").read_bytes() == weights
+    written = (folder / "results.json").stat().st_mtime_ns
+    assert train_here("--output_dir", folder, *TINY, "--push_to_hub").returncode == 0
+    assert (folder / "results.json").stat().st_mtime_ns == written, "once"
 
 
 def test_going_on_with_a_model(trained, tmp_path, train_here):
@@ -148,6 +168,7 @@ def test_both_nets_of_a_method_are_published(tmp_path):
             files = hub.files(f"models/me/{name}")
             assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
             assert sorted(files) == ["README.md", "config.json", "model.safetensors", "results.json"]
+            assert b"| Robustness: PGD, within 0.1 |" in files["README.md"]
 
 
 def test_tensorboard_gets_the_scores_too(tmp_path, train_here):
