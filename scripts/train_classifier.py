@@ -57,6 +57,7 @@ from train_seq2seq import TrainArguments, begin, push
 from visionadv.configs import JUDGES, BadInput, DataConfig, EvaluationConfig, TrainClassifierConfig
 
 JUDGED_AT_ONCE = 100  # images
+JUDGED_IF_PUBLISHED = 100  # of them, unless another number is given
 
 
 def main(
@@ -68,10 +69,10 @@ def main(
     folder = writable_folder(arguments.output_dir)
     train, test = load_splits(arguments, source, config)
     accelerator = prepared(folder, arguments)
-    judged = config.robustness_samples
-    if judged is None:
-        judged = JUDGED_AT_ONCE if arguments.push_to_hub else 0
-    if "transfer" in evaluation.judges and judged:
+    samples = config.robustness_samples
+    if samples is None:
+        samples = JUDGED_IF_PUBLISHED if arguments.push_to_hub else 0
+    if "transfer" in evaluation.judges and samples:
         raise BadInput("the judge transfer needs a surrogate, and there is none here; use evaluate_robustness.py")
     model, method = load_model(config, train), make_method(config)
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
@@ -97,12 +98,12 @@ def main(
         if accelerator.is_main_process:
             save_state(folder, method)
             for name, net in reversed(nets.items()):  # the folder's own last: it says that all is done
-                scores = scores_of(net, test, evaluation, accelerator.device, judged)
+                scores = scores_of(net, test, evaluation, accelerator.device, samples)
                 save(folder / name, net, source, config, scores | cost)
                 told = {f"{name}/{key}".lstrip("/"): one["value"] for key, one in scores.items()}
                 accelerator.log({key: one for key, one in told.items() if one is not None}, step=training.steps)
-    elif judged and accelerator.is_main_process:
-        judge_finished(folder, test, source, config, evaluation, accelerator.device, judged)
+    elif samples and accelerator.is_main_process:
+        judge_finished(folder, test, source, config, evaluation, accelerator.device, samples)
     accelerator.end_training()
     if accelerator.is_main_process:
         print_table(json.loads((folder / "results.json").read_text()))
@@ -110,7 +111,7 @@ def main(
         if arguments.push_to_hub:
             name = arguments.hub_model_id or folder.resolve().name
             print("published:", push(folder, name))
-            for other in others(folder):
+            for other in further_nets(folder):
                 print("published:", push(other, f"{name}-{other.name}"))
 
 
@@ -205,27 +206,28 @@ def save_state(folder: Path, method: Any) -> None:
         write_bytes(folder / "method.safetensors", as_bytes(state))
 
 
-def others(folder: Path) -> list[Path]:
-    """The folders of a method's further nets."""
+def further_nets(folder: Path) -> list[Path]:
+    """The folders of a method's further nets, such as AdvProp's for attacked images."""
     return [path.parent for path in sorted(folder.glob("*/config.json"))]
 
 
-def scores_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, judged: int) -> dict[str, Any]:
-    """Accuracy, and what judges say of the first `judged` images, if there are to be any."""
+def scores_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, samples: int) -> dict[str, Any]:
+    """Accuracy, and what judges say of the first `samples` images, if there are to be any."""
     from visionadv.training.trainer import right
 
     scores = {"accuracy": estimate(right(model, test, device))}
-    return scores | (robustness_of(model, test, evaluation, device, judged) if judged else {})
+    return scores | (robustness_of(model, test, evaluation, device, samples) if samples else {})
 
 
-def robustness_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, judged: int) -> dict[str, Any]:
-    """What judges say of the first images; `model` is on the device."""
+def robustness_of(model: Any, test: Any, evaluation: EvaluationConfig, device: Any, samples: int) -> dict[str, Any]:
+    """What judges say of the first `samples` images; `model` is on the device."""
     from visionadv.evaluation import evaluate, evaluation_measures, judges_of
     from visionadv.victims import ModuleVictim
 
     without_tf32()
     victim, judges, records = ModuleVictim(model, classes=len(test.classes)), judges_of(evaluation), []
-    count = min(judged, len(test))
+    count = min(samples, len(test))
+    print(f"judging {count} images for the card")
     for first in range(0, count, JUDGED_AT_ONCE):
         ids = range(first, min(first + JUDGED_AT_ONCE, count))
         records += [asdict(one) for one in evaluate(victim, test, ids, judges, seed=0, device=device)]
@@ -239,17 +241,17 @@ def judge_finished(
     config: TrainClassifierConfig,
     evaluation: EvaluationConfig,
     device: Any,
-    judged: int,
+    samples: int,
 ) -> None:
     """Robustness for the cards of a finished training that has none, since it wasn't to be published then."""
     from visionadv.evaluation import judge_of
     from visionadv.loading import load_classifier
 
-    for path in (*others(folder), folder):
+    for path in (*further_nets(folder), folder):
         scores = json.loads((path / "results.json").read_text())
         if not any(judge_of(measure) in JUDGES for measure in scores):
             net = load_classifier(str(path)).to(device)
-            found = robustness_of(net, test, evaluation, device, judged)
+            found = robustness_of(net, test, evaluation, device, samples)
             save(path, net, source, config, {"accuracy": scores["accuracy"]} | found | scores)
 
 
