@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import math
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ def reproduce(
     parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
     parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, which share the cores")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then; the same call again goes on")
     parser.add_argument(
         "--per_device_batch_size", type=int, help="examples at once, of runs that attack or judge; a GPU likes many"
     )
@@ -77,6 +80,10 @@ def reproduce(
         return refuse(NO_DATA)
     if arguments.jobs < 1:
         return refuse("--jobs must be at least 1")
+    if not arguments.minutes > 0:
+        return refuse("--minutes must be above 0")
+    if arguments.again and math.isfinite(arguments.minutes):
+        return refuse("--again measures finished rows anew in every call, so that none goes on; leave out --minutes")
     if arguments.per_device_batch_size is not None and arguments.per_device_batch_size < 1:
         return refuse("--per_device_batch_size must be at least 1")
     waiting = [run for run in chosen if arguments.again or not run.kept.exists()]
@@ -131,10 +138,13 @@ class Measurement:
 
 def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], arguments: argparse.Namespace) -> int:
     """Does runs, some at the same time if they are to be, each behind those that it needs; returns the exit code."""
-    root, going = Path(arguments.output_dir), dict[Future[int], Measurement]()
+    root, going = Path(arguments.output_dir), dict[Future[int | None], Measurement]()
     measured = [] if arguments.again else [run for run in runs if run.kept.exists()]
+    end, stopped = time.monotonic() + 60 * arguments.minutes, list[Measurement]()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         while waiting or going:
+            if time.monotonic() >= end:
+                stopped, waiting = stopped + waiting, []
             for run in list(waiting):
                 if twin := next((other for other in measured if other.same == run.same), None):
                     print(f"{run.table.name} {run.cell}: the same command as {twin.table.name} {twin.cell}", flush=True)
@@ -163,18 +173,27 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                 if arguments.again and (root / run.name / "results.json").exists():
                     shutil.rmtree(root / run.name)
                 print(f"{run.table.name}, {run.row.label}{f' ({run.cell})' if run.row.seeds else ''}", flush=True)
-                going[pool.submit(measure, run, root, arguments.jobs, arguments.per_device_batch_size)] = run
+                how = (arguments.jobs, arguments.per_device_batch_size, end)
+                going[pool.submit(measure, run, root, *how)] = run
             for done in wait(going, return_when=FIRST_COMPLETED).done if going else ():
-                run = going.pop(done)
-                if code := done.result():
+                run, code = going.pop(done), done.result()
+                if code is None:
+                    stopped.append(run)
+                    continue
+                if code:
                     return code  # the others come to their end
                 keep(root / run.name / "results.json", run.kept)
                 measured.append(run)
+    if stopped:
+        print(f"stopped after {arguments.minutes:g} minutes; {len(stopped)} runs are left, and the same call goes on")
     return 0
 
 
-def measure(run: Measurement, root: Path, jobs: int, batch_size: int | None = None) -> int:
-    """Does a run in its folder under `root`, with so many examples at once; returns the exit code."""
+def measure(run: Measurement, root: Path, jobs: int, batch_size: int | None, end: float) -> int | None:
+    """Does a run in its folder under `root`, with so many examples at once; returns the exit code.
+
+    None, where it had to be stopped at the `end`, in seconds of the monotonic clock.
+    """
     name, *options = filled(run.command, root)
     if batch_size and not name.startswith("train_"):
         options += ["--per_device_batch_size", str(batch_size)]
@@ -183,7 +202,11 @@ def measure(run: Measurement, root: Path, jobs: int, batch_size: int | None = No
     if jobs > 1 and "OMP_NUM_THREADS" not in environment:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     command = [sys.executable, script, *options, "--output_dir", str(root / run.name)]
-    return subprocess.run(command, env=environment).returncode
+    left = max(0.0, end - time.monotonic())
+    try:
+        return subprocess.run(command, env=environment, timeout=left if math.isfinite(left) else None).returncode
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def filled(words: Sequence[str], root: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """What `reproduce_seq2sick.py` and `reproduce_advagent.py` do: the missing rows are run, kept and written as tables."""
 
 import json
+import subprocess
 import time
 from types import SimpleNamespace
 
@@ -82,7 +83,7 @@ def test_runs_at_the_same_time_wait_for_those_that_they_need(tables, tmp_path, m
     monkeypatch.setattr(build_tables, "TABLES", (Table("package", "t", "", rows, ("success",)),))
     events, folder = [], tmp_path / "runs"
 
-    def run_here(command, env):
+    def run_here(command, env, timeout):
         cell = command[-1].rsplit("/", 1)[1]
         events.append(("begin", cell))
         time.sleep(0.1)
@@ -104,6 +105,32 @@ def test_runs_at_the_same_time_wait_for_those_that_they_need(tables, tmp_path, m
     begun = [sum(1 if what == "begin" else -1 for what, _ in events[: k + 1]) for k in range(8)]
     assert max(begun) == 2 and {cell for _, cell in events} == {"a-0", "a-1", "b", "c"}
     assert "--mixed_precision bf16 scripts" in (tables / "package" / "README.md").read_text()
+
+
+def test_what_is_stopped_is_gone_on_with(tables, tmp_path, monkeypatch, capsys):
+    """A run that is at work when the minutes are over is stopped, and none is begun behind it."""
+    given = []
+
+    def run_here(command, env, timeout):
+        given.append((command[-1].rsplit("/", 1)[1], timeout))
+        if timeout is not None:
+            time.sleep(timeout)
+            raise subprocess.TimeoutExpired(command, timeout)
+        _reproduce.Path(command[-1]).mkdir(parents=True)
+        (_reproduce.Path(command[-1]) / "results.json").write_text(
+            '{"success": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}}'
+        )
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(_reproduce.subprocess, "run", run_here)
+    where = ("--output_dir", str(tmp_path / "runs"))
+    assert run(monkeypatch, "--minutes", "0.005", *where) == 0
+    assert [cell for cell, _ in given] == ["a"] and 0 < given[0][1] <= 0.3
+    assert "stopped after 0.005 minutes; 2 runs are left, and the same call goes on" in capsys.readouterr().out
+    assert not (tables / "package" / "results").exists()
+    assert run(monkeypatch, *where) == 0 and given[1:] == [("a", None), ("b", None)]
+    for options in (("--minutes", "0"), ("--minutes", "nan"), ("--minutes", "5", "--again")):
+        assert run(monkeypatch, *options, *where) == 2 and "--minutes" in capsys.readouterr().err
 
 
 def test_figures_of_what_is_there_are_drawn(tables, tmp_path, monkeypatch, capsys):
