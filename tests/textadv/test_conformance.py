@@ -231,8 +231,11 @@ def everything_of(victim: Victim) -> tuple:
 
 
 def test_other_batches_give_the_same_records_and_leave_everything_else_as_it_was(attack, vocabularies, monkeypatch):
-    """So neither batch nor time matters. Queries are what the model was shown, counted at the model itself: rows given
-    to `generate`, and rows of vectors to its forward pass outside it."""
+    """The longest sentence alone, and the others with less padding: neither batch nor time matters.
+
+    Queries are what the model was shown, counted at the model itself: rows given to `generate`, and rows of vectors to
+    its forward pass outside it.
+    """
     name, records = attack
     victim, shown = vocabularies[True].victim, []
     model, generate, examples = victim.model, victim.model.generate, copy.deepcopy(EXAMPLES)
@@ -250,10 +253,11 @@ def test_other_batches_give_the_same_records_and_leave_everything_else_as_it_was
     before = everything_of(victim)
     hook = model.register_forward_pre_hook(before_forward, with_kwargs=True)
     try:
-        for batch in (slice(0, 1), slice(1, 2), slice(2, None)):
+        for some in ([4], [0, 1, 2, 3, 5]):
             shown.clear()
-            assert columns(attacked(vocabularies, name, examples[batch])) == columns(records[batch])
-            assert sum(shown) == sum(record.queries for record in records[batch])
+            known = [records[i] for i in some]
+            assert columns(attacked(vocabularies, name, [examples[i] for i in some])) == columns(known)
+            assert sum(shown) == sum(record.queries for record in known)
     finally:
         hook.remove()
     assert examples == EXAMPLES
