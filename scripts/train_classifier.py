@@ -37,15 +37,15 @@ checkpoint-N/.
 
 --push_to_hub publishes it, with a table of robustness on its card: --robustness_samples images of --split (100 of them
 where it is published, else none, if the option isn't given) are judged by those --judges and within those --test_eps
-that evaluate_robustness.py takes, too:
+that evaluate_robustness.py takes, too. Without --test_eps that is within --train_eps, of Linf:
 
     accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method trades \\
-        --train_eps 0.3 --robustness_samples 1000 --judges clean pgd autoattack --test_eps 0.3 --push_to_hub
+        --train_eps 0.3 --robustness_samples 1000 --judges clean pgd autoattack --push_to_hub
 """
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +75,10 @@ def main(
     if "transfer" in evaluation.judges and samples:
         raise BadInput("the judge transfer needs a surrogate, and there is none here; use evaluate_robustness.py")
     model, method = load_model(config, train), make_method(config)
+    trained = config.train_eps if getattr(method, "norm", "linf") == "linf" else None
+    if trained and not evaluation.test_eps:
+        evaluation = replace(evaluation, test_eps=[trained])
+    evaluation = replace(evaluation, test_eps=evaluation.linf_distances)
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
     if config.model_name_or_path:
         from visionadv.victims import ModuleVictim

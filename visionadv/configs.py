@@ -23,6 +23,7 @@ Method = Literal[
     "distillation",
 ]
 METHODS: tuple[str, ...] = get_args(Method)
+LINF_EPS = 0.031  # 8/255, rounded as in the papers
 JUDGES = (
     *("clean", "gradients", "rotation", "brightness", "contrast", "grayscale"),
     *("pgd", "pgd_long", "pgd_restarts", "margin", "square", "autoattack", "decision", "deepfool", "transfer"),
@@ -155,7 +156,10 @@ class EvaluationConfig:
             "after a change: rotation, brightness, contrast, grayscale"
         },
     )
-    test_eps: list[float] = field(default_factory=lambda: [0.031], metadata={"help": "distances of Linf"})
+    test_eps: list[float] = field(
+        default_factory=list,
+        metadata={"help": f"distances of Linf; default: {LINF_EPS}, behind a training that of its own attack"},
+    )
     test_l2_eps: list[float] = field(default_factory=lambda: [0.5], metadata={"help": "distances of L2"})
     pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
     pgd_step_size: float = field(
@@ -183,6 +187,11 @@ class EvaluationConfig:
             raise BadInput(f"there is no judge {', '.join(unknown)}; there are {', '.join(JUDGES)}")
         if not self.judges:
             raise BadInput(f"--judges are missing; there are {', '.join(JUDGES)}")
+
+    @property
+    def linf_distances(self) -> list[float]:
+        """`test_eps`, or the default."""
+        return self.test_eps or [LINF_EPS]
 
 
 @dataclass(frozen=True)

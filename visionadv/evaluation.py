@@ -108,7 +108,7 @@ def judges_of(config: EvaluationConfig, surrogate: Any = None) -> dict[str, Judg
     """
     found: dict[str, Judge] = {}
     for name in config.judges:
-        norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.test_eps)
+        norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.linf_distances)
         if name in SINGLE:
             found[name] = {"clean": clean, "gradients": has_gradient}.get(name) or changed(name)
         elif name in SMALLEST:

@@ -150,9 +150,9 @@ def test_published_and_loaded_back_bit_equal(published, tmp_path):
 
 
 def test_both_nets_of_a_method_are_published(tmp_path):
-    """AdvProp's net for adversarial images is a model of its own."""
-    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--method", "advprop", *TINY]
-    command += ["--model", "resnet", "--max_steps", "1", "--output_dir", str(tmp_path / "net")]
+    """AdvProp's net for adversarial images is a model of its own; both are judged within the distance of its attack."""
+    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--method", "advprop", *TINY[:-2]]
+    command += ["--train_eps", "0.12", "--model", "resnet", "--max_steps", "1", "--output_dir", str(tmp_path / "net")]
     with LocalHub() as hub:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
         done = subprocess.run(
@@ -168,7 +168,7 @@ def test_both_nets_of_a_method_are_published(tmp_path):
             files = hub.files(f"models/me/{name}")
             assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
             assert sorted(files) == ["README.md", "config.json", "model.safetensors", "results.json"]
-            assert b"| Robustness: PGD, within 0.1 |" in files["README.md"]
+            assert b"| Robustness: PGD, within 0.12 |" in files["README.md"]
 
 
 def test_tensorboard_gets_the_scores_too(tmp_path, train_here):
