@@ -185,7 +185,7 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                 keep(root / run.name / "results.json", run.kept)
                 measured.append(run)
     if stopped:
-        print(f"stopped after {arguments.minutes:g} minutes; {len(stopped)} runs are left, and the same call goes on")
+        print(f"\nstopped after {arguments.minutes:g} minutes; {len(stopped)} runs are left, and the same call goes on")
     return 0
 
 
