@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from visionadv.configs import BadInput
 DIGITS_TEST = 5  # every fifth of the digits is for the test
 LABEL_COLUMNS = ("label", "labels", "class", "target")  # where no column is of the kind that holds classes
 READ_AT_ONCE = 1024  # images
+HELD = 2**33  # bytes of pictures that are kept in memory: of 224 by 224 pixels 57,000
 
 
 class Images:
@@ -60,10 +62,21 @@ class Images:
             rows = [int(row) for row in rows]
         return self._read(rows).float() / self.full
 
+    @property
+    def held(self) -> int:
+        """How many of them are few enough to be kept in memory; all, most often."""
+        return min(len(self), HELD // math.prod(self.shape))
+
     @cached_property
     def values(self) -> Tensor:
         """(N, *shape) of all images, uint8 where they are pictures; divided by `full` they are in [0, 1]."""
         return self._read(range(len(self)))
+
+    def raw(self, rows: range | Tensor) -> Tensor:
+        """(n, *shape) of certain rows, as `values`; from memory, where all are held, and else read."""
+        if self.held == len(self):
+            return self.values[rows.start : rows.stop] if isinstance(rows, range) else self.values[rows]
+        return self._read(rows if isinstance(rows, range) else rows.tolist())
 
 
 def load_images(

@@ -10,17 +10,20 @@ from visionadv.models import MODELS, model_class, model_named
 
 MNIST, CIFAR10 = {"shape": (1, 28, 28)}, {"shape": (3, 32, 32)}
 STL10, TINY_IMAGENET = {"shape": (3, 96, 96)}, {"shape": (3, 64, 64), "classes": 200}
+IMAGENET = {"shape": (3, 224, 224), "classes": 1000}
 TABLE_1 = [
     ("perceptron", CIFAR10, 3_157_002),
     ("cnn7", CIFAR10, 1_147_978),
     ("resnet32", CIFAR10, 467_946),
     ("densenet", CIFAR10, 1_059_298),
     ("perceptron", MNIST, 814_090),
-    ("strided_cnn", MNIST, 166_406),  # these five in other papers
+    ("strided_cnn", MNIST, 166_406),  # these seven in other papers
     ("strided_cnn_batch_norm", MNIST, 166_502),
     ("vgg16", CIFAR10, 14_728_266),
     ("resnet18", CIFAR10, 11_173_962),
     ("wide_resnet", CIFAR10, 46_160_474),
+    ("torchvision_resnet18", IMAGENET, 11_689_512),
+    ("torchvision_resnet50", IMAGENET, 25_557_032),
     ("cnn7", MNIST, 312_202),
     ("resnet", MNIST, 272_778),
     ("resnet", STL10, 278_186),

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from trainings import SHAPE, data_of, training_of, weights
 
+from visionadv import data as visionadv_data
 from visionadv.configs import BadInput, TrainClassifierConfig
 from visionadv.models import model_named
 from visionadv.training.augmentation import mirrored, shifted
@@ -122,6 +123,30 @@ def test_interrupted_training_ends_like_an_uninterrupted_one(tmp_path):
         again.vicinity.scale, whole.vicinity.scale
     )
     assert steps == list(range(11, 21))
+
+
+def test_what_the_memory_does_not_hold_is_read_ahead(monkeypatch):
+    """The same weights from a disk as from memory, each batch read once, however often it is repeated."""
+    expected = weights(training_of(Repeated(), shift=1).run(None))
+    monkeypatch.setattr(visionadv_data, "HELD", 20 * 36)
+    data, read = data_of(), []
+    inner = data._read
+    data._read = lambda rows: read.append([*rows]) or inner(rows)
+    training = training_of(Repeated(), data=data, shift=1)
+    assert (data.held, len(data)) == (20, 50) and torch.equal(weights(training.run(None)), expected)
+    assert sorted(read) == sorted(training.batch(step).rows.tolist() for step in range(0, 20, 3))
+    assert "values" not in vars(data)
+    mean, std = channel_statistics(data)
+    first = data.images(0, 20)
+    assert mean == [pytest.approx(float(first.mean()), abs=1e-4)]
+    assert std == [pytest.approx(float(first.std(correction=0)), abs=1e-4)]
+
+    def broken(rows):
+        raise BadInput("image 7 can't be read")
+
+    data._read = broken
+    with pytest.raises(BadInput, match="image 7 can't be read"):
+        training_of(data=data).run(None)
 
 
 @pytest.mark.parametrize(

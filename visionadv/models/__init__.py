@@ -1,4 +1,4 @@
-"""Nets for small images, a file each, by the name that scripts know them by."""
+"""Nets, most of them for small images, a file each, by the name that scripts know them by."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ MODELS = {
     "densenet": ("densenet", "DenseNet"),
     "vgg16": ("torchvision_nets", "Vgg16"),
     "resnet18": ("torchvision_nets", "ResNet18"),
+    "torchvision_resnet18": ("torchvision_nets", "TorchvisionResNet18"),
+    "torchvision_resnet50": ("torchvision_nets", "TorchvisionResNet50"),
     "wide_resnet": ("wide_resnet", "WideResNet"),
 }
 

@@ -1,8 +1,9 @@
 """One trainer for all methods: batches in an order of the seed's, steps, checkpoints that are gone on from.
 
 It uses Accelerate directly. transformers' Trainer reads examples one by one and does more in a step than a small CNN
-needs; README.md tells what that costs. The images lie in memory as bytes, and a batch is cut out of them at once. Where
-no loss is to be scaled, torch's own backward pass and optimizer are called, for Accelerate's look for packages on the
+needs; README.md tells what that costs. The images lie in memory as bytes, and a batch is cut out of them at once; where
+they are too many for that, threads read the next batches from the disk while a step is made, and decode them. Where no
+loss is to be scaled, torch's own backward pass and optimizer are called, for Accelerate's look for packages on the
 disk in every step.
 """
 
@@ -27,6 +28,7 @@ from torch import Tensor
 from visionadv.configs import BadInput, TrainClassifierConfig
 from visionadv.data import Images
 from visionadv.noise import example_seeds
+from visionadv.training.ahead import Ahead
 from visionadv.training.augmentation import mirrored, shifted
 from visionadv.training.processes import share_statistics
 from visionadv.training.vicinity import Batch, Vicinity
@@ -71,7 +73,11 @@ class Training:
         self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config, accelerator.device))
         self.vicinity = vicinity.to(accelerator.device)
         self._bare = accelerator.scaler is None and accelerator.distributed_type in BARE
-        self.values = data.values.to(accelerator.device)
+        self._ahead: Ahead | None = None
+        if data.held < len(data):
+            self._ahead = Ahead(lambda number: data.raw(self._rows(number)), math.ceil(self.steps / vicinity.repeats))
+        else:
+            self.values = data.values.to(accelerator.device)
         self.labels, self.full = data.labels.to(accelerator.device), data.full
         self.host_seeds = example_seeds(seed, range(len(data)))
         self.seeds = self.host_seeds.to(accelerator.device)
@@ -130,6 +136,8 @@ class Training:
             on_step(self.step, told)
             if folder is not None and (self.step % self.config.save_steps == 0 or self.step == self.steps):
                 self._save(folder)
+        if self._ahead:
+            self._ahead.close()
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
     def batch(self, step: int) -> Batch:
@@ -139,6 +147,17 @@ class Training:
         and so the same image twice.
         """
         number, repeat = divmod(step, self.vicinity.repeats)
+        host_rows = self._rows(number)
+        rows = host_rows.to(self.accelerator.device)
+        values = self._ahead.take(number).to(rows.device) if self._ahead else self.values[rows]
+        images, seeds = values.to(self.dtype) / self.full, self.seeds[rows]
+        images = shifted(images, seeds, number, self.config.shift)
+        if self.config.mirror:
+            images = mirrored(images, seeds, number)
+        return Batch(images, self.labels[rows], rows, seeds, step, self.common, self.host_seeds[host_rows], repeat)
+
+    def _rows(self, number: int) -> Tensor:
+        """(B,) the images of this process's share of a batch, on the CPU."""
         share = self.config.per_device_train_batch_size
         first = number * self._batch + self.accelerator.process_index * share
         count, rows = len(self.labels), []
@@ -146,13 +165,7 @@ class Training:
             epoch, place = divmod(first, count)
             rows.append(_order(self.seed, epoch, count)[place : place + share])
             first, share = first + len(rows[-1]), share - len(rows[-1])
-        host_rows = torch.cat(rows)
-        rows = host_rows.to(self.values.device)
-        images, seeds = self.values[rows].to(self.dtype) / self.full, self.seeds[rows]
-        images = shifted(images, seeds, number, self.config.shift)
-        if self.config.mirror:
-            images = mirrored(images, seeds, number)
-        return Batch(images, self.labels[rows], rows, seeds, step, self.common, self.host_seeds[host_rows], repeat)
+        return torch.cat(rows)
 
     def _step(self) -> dict[str, float]:
         batch, rate = self.batch(self.step), self.rate(self.step)
@@ -238,11 +251,11 @@ def _clocks() -> tuple[float, float]:
 
 
 def channel_statistics(data: Images) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of images in [0, 1], to four places."""
-    count = len(data) * math.prod(data.shape[1:])
+    """Mean and standard deviation of each channel of images in [0, 1], to four places; of the first that are `held`."""
+    count = data.held * math.prod(data.shape[1:])
     total = square = torch.zeros(data.shape[0], dtype=torch.float64)
-    for part in data.values.split(SCORED_AT_ONCE):
-        values = part.double() / data.full
+    for start in range(0, data.held, SCORED_AT_ONCE):
+        values = data.raw(range(start, min(start + SCORED_AT_ONCE, data.held))).double() / data.full
         total, square = total + values.sum((0, 2, 3)), square + (values**2).sum((0, 2, 3))
     mean = total / count
     std = (square / count - mean**2).sqrt().clamp(min=1e-3)
