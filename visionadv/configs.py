@@ -158,7 +158,7 @@ class EvaluationConfig:
     )
     test_eps: list[float] = field(
         default_factory=list,
-        metadata={"help": f"distances of Linf; default: {LINF_EPS}, behind a training that of its own attack"},
+        metadata={"help": f"distances of Linf; default: {LINF_EPS}, or a training's --train_eps"},
     )
     test_l2_eps: list[float] = field(default_factory=lambda: [0.5], metadata={"help": "distances of L2"})
     pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
