@@ -18,6 +18,7 @@ import build_tables
 from _tables import RUNS, Row, Table
 
 OF_RESULTS = ("curves", "radar", "sensitivity")  # figures of draw_defenses.py that need no nets
+STOPPED = 3  # exit code
 NO_DATA = "TEXTADV_DATA is not set; it names the folder that holds multi30k and the other data sets"
 
 
@@ -39,7 +40,12 @@ def reproduce(
     parser.add_argument("--output_dir", default="runs/reproduce", help="where the run folders go")
     parser.add_argument("--again", action="store_true", help="measure rows anew; their finished folders are deleted")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, which share the cores")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then; the same call again goes on")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="stop then, with exit code 3 if runs are left; the same call goes on, from their last batch or checkpoint",
+    )
     parser.add_argument(
         "--per_device_batch_size", type=int, help="examples at once, of runs that attack or judge; a GPU likes many"
     )
@@ -186,7 +192,7 @@ def measure_all(waiting: list[Measurement], runs: Sequence[Measurement], argumen
                 measured.append(run)
     if stopped:
         print(f"\nstopped after {arguments.minutes:g} minutes; {len(stopped)} runs are left, and the same call goes on")
-    return 0
+    return STOPPED if stopped else 0
 
 
 def measure(run: Measurement, root: Path, jobs: int, batch_size: int | None, end: float) -> int | None:

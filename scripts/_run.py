@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from _estimates import estimates, print_table
 from tqdm import tqdm
@@ -64,7 +64,7 @@ def launch(
     script = Path(sys.argv[0]).name
     style = type("Help", (RawDescriptionHelpFormatter, ArgumentDefaultsHelpFormatter), {})
     options = {"prog": script, "description": description, "formatter_class": style, "allow_abbrev": False}
-    parser = HfArgumentParser(classes, **options)
+    parser = _Parser(classes, **options)
     try:
         parser.parse_args()  # refuses unknown options as argparse does; the next line would with a traceback
         given = parser.parse_args_into_dataclasses(look_for_args_file=False)
@@ -74,6 +74,13 @@ def launch(
         if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:
             print(f"{script}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+class _Parser(HfArgumentParser):
+    """Its mistakes are one line, too, without the pages of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RunError(message)
 
 
 def _check_numbers(configs: Sequence[Any]) -> None:

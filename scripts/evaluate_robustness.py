@@ -20,7 +20,7 @@ resume it. The run folder (--output_dir) holds records.jsonl (an image a line), 
 autoattack@0.031, worst@0.031, ...), manifest.json and report.html.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from _run import Run, RunArguments, launch
@@ -59,7 +59,7 @@ def main(
     from visionadv.masking import JUDGED_BY, signs, verdict
     from visionadv.robustness_report import robustness_report
 
-    config = replace(config, test_eps=config.linf_distances)
+    config = config.within()
     data = load_images(**source.options())
     victim, surrogate = load(arguments, named, len(data.classes)), None
     if other.surrogate_name_or_path:

@@ -37,7 +37,7 @@ checkpoint-N/.
 
 --push_to_hub publishes it, with a table of robustness on its card: --robustness_samples images of --split (100 of them
 where it is published, else none, if the option isn't given) are judged by those --judges and within those --test_eps
-that evaluate_robustness.py takes, too. Without --test_eps that is within --train_eps, of Linf:
+that evaluate_robustness.py takes, too. Without --test_eps that is within the distance of the method's own attack:
 
     accelerate launch scripts/train_classifier.py --dataset_name ylecun/mnist --model cnn7 --method trades \\
         --train_eps 0.3 --robustness_samples 1000 --judges clean pgd autoattack --push_to_hub
@@ -45,7 +45,7 @@ that evaluate_robustness.py takes, too. Without --test_eps that is within --trai
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,10 +75,7 @@ def main(
     if "transfer" in evaluation.judges and samples:
         raise BadInput("the judge transfer needs a surrogate, and there is none here; use evaluate_robustness.py")
     model, method = load_model(config, train), make_method(config)
-    trained = config.train_eps if getattr(method, "norm", "linf") == "linf" else None
-    if trained and not evaluation.test_eps:
-        evaluation = replace(evaluation, test_eps=[trained])
-    evaluation = replace(evaluation, test_eps=evaluation.linf_distances)
+    evaluation = evaluation.within(**trained_within(config, method))
     fingerprint = {"train": train.fingerprint, "test": test.fingerprint}
     if config.model_name_or_path:
         from visionadv.victims import ModuleVictim
@@ -180,6 +177,15 @@ def make_method(config: TrainClassifierConfig) -> Any:
         raise BadInput("bn_finetune goes on with a trained net; give its --model_name_or_path")
     more = {"teacher": load_classifier(config.teacher_name_or_path)} if config.teacher_name_or_path else {}
     return method_from(config.method, eps=config.train_eps, options=config.method_options, **more)
+
+
+def trained_within(config: TrainClassifierConfig, method: Any) -> dict[str, float | None]:
+    """The distance of the method's own attack, by its norm; None where that is the paper's, or there is no attack."""
+    from visionadv.training import hyperparameters
+
+    eps = getattr(method, "eps", None)
+    usual = hyperparameters(config.method).get("eps")
+    return {getattr(method, "norm", "linf"): None if eps == usual else eps}
 
 
 def fit(folder: Path, training: Any) -> tuple[dict[str, Any], dict[str, float]]:

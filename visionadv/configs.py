@@ -1,8 +1,8 @@
 """Every option of the package as flat dataclasses. Standard library only, so that `--help` is quick."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, get_args
 
 Method = Literal[
     "natural",
@@ -23,7 +23,7 @@ Method = Literal[
     "distillation",
 ]
 METHODS: tuple[str, ...] = get_args(Method)
-LINF_EPS = 0.031  # 8/255, rounded as in the papers
+LINF_EPS, L2_EPS = 0.031, 0.5  # the first is 8/255, rounded as in the papers
 JUDGES = (
     *("clean", "gradients", "rotation", "brightness", "contrast", "grayscale"),
     *("pgd", "pgd_long", "pgd_restarts", "margin", "square", "autoattack", "decision", "deepfool", "transfer"),
@@ -158,9 +158,12 @@ class EvaluationConfig:
     )
     test_eps: list[float] = field(
         default_factory=list,
-        metadata={"help": f"distances of Linf; default: {LINF_EPS}, or a training's --train_eps"},
+        metadata={"help": f"distances of Linf; default: {LINF_EPS}, or that of a training's own attack"},
     )
-    test_l2_eps: list[float] = field(default_factory=lambda: [0.5], metadata={"help": "distances of L2"})
+    test_l2_eps: list[float] = field(
+        default_factory=list,
+        metadata={"help": f"distances of L2; default: {L2_EPS}, or as there"},
+    )
     pgd_steps: int = field(default=20, metadata={"help": "of pgd, margin and transfer"})
     pgd_step_size: float = field(
         default=0.2, metadata={"help": "of all that are called pgd, margin or transfer, in eps"}
@@ -188,10 +191,10 @@ class EvaluationConfig:
         if not self.judges:
             raise BadInput(f"--judges are missing; there are {', '.join(JUDGES)}")
 
-    @property
-    def linf_distances(self) -> list[float]:
-        """`test_eps`, or the default."""
-        return self.test_eps or [LINF_EPS]
+    def within(self, *, linf: float | None = None, l2: float | None = None) -> Self:
+        """The same with distances, where none are given: these, or else the default."""
+        test_eps, test_l2_eps = self.test_eps or [linf or LINF_EPS], self.test_l2_eps or [l2 or L2_EPS]
+        return replace(self, test_eps=test_eps, test_l2_eps=test_l2_eps)
 
 
 @dataclass(frozen=True)

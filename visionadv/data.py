@@ -72,11 +72,9 @@ class Images:
         """(N, *shape) of all images, uint8 where they are pictures; divided by `full` they are in [0, 1]."""
         return self._read(range(len(self)))
 
-    def raw(self, rows: range | Tensor) -> Tensor:
-        """(n, *shape) of certain rows, as `values`; from memory, where all are held, and else read."""
-        if self.held == len(self):
-            return self.values[rows.start : rows.stop] if isinstance(rows, range) else self.values[rows]
-        return self._read(rows if isinstance(rows, range) else rows.tolist())
+    def raw(self, rows: Tensor) -> Tensor:
+        """(n, *shape) of certain rows (n,), as `values`; from memory, where all are held, and else read."""
+        return self.values[rows] if self.held == len(self) else self._read(rows.tolist())
 
 
 def load_images(

@@ -107,8 +107,9 @@ def judges_of(config: EvaluationConfig, surrogate: Any = None) -> dict[str, Judg
         surrogate: a victim that "transfer" attacks in the other one's place; without one there is no such judge.
     """
     found: dict[str, Judge] = {}
+    config = config.within()
     for name in config.judges:
-        norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.linf_distances)
+        norm, distances = ("l2", config.test_l2_eps) if name in OF_L2 else ("linf", config.test_eps)
         if name in SINGLE:
             found[name] = {"clean": clean, "gradients": has_gradient}.get(name) or changed(name)
         elif name in SMALLEST:

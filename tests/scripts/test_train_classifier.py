@@ -152,7 +152,8 @@ def test_published_and_loaded_back_bit_equal(published, tmp_path):
 def test_both_nets_of_a_method_are_published(tmp_path):
     """AdvProp's net for adversarial images is a model of its own; both are judged within the distance of its attack."""
     command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--method", "advprop", *TINY[:-2]]
-    command += ["--train_eps", "0.12", "--model", "resnet", "--max_steps", "1", "--output_dir", str(tmp_path / "net")]
+    command += ["--method_options", "eps=0.12", "--model", "resnet", "--max_steps", "1"]
+    command += ["--output_dir", str(tmp_path / "net")]
     with LocalHub() as hub:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
         done = subprocess.run(
@@ -230,9 +231,10 @@ def test_mistakes_get_one_line(options, told, train_here):
     assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
 
 
-def test_an_unknown_method_is_argparses_matter(train_here):
+def test_an_unknown_method_is_told_in_one_line_with_the_list(train_here):
     done = train_here("--method", "magic")
-    assert done.returncode == 2 and "invalid choice: 'magic'" in done.stderr.splitlines()[-1]
+    [told] = done.stderr.splitlines()
+    assert done.returncode == 2 and "invalid choice: 'magic' (choose from" in told and "robmask" in told
 
 
 def test_the_sizes_of_a_model_to_go_on_with_must_fit(tmp_path, train_here):

@@ -16,26 +16,36 @@ class Ahead:
     """Batches by number, each read once, for whoever takes them in order; a batch may be taken several times in a row.
 
     Args:
-        read: says the values (B, C, H, W) of a batch; it is called in several threads.
+        rows: says the rows (B,) of a batch; it is called where `take` is.
+        read: says the values (B, C, H, W) of rows; it is called in several threads.
         end: the number of the last batch, and one.
+        share: of this machine's cores, how many processes there are to share them.
     """
 
-    def __init__(self, read: Callable[[int], Tensor], end: int) -> None:
-        threads = min(MOST_THREADS, os.cpu_count() or 1)
-        self._read, self._end, self._far = read, end, BATCHES_A_THREAD * threads
-        self._pool, self._batches = ThreadPoolExecutor(threads), dict[int, Future[Tensor]]()
+    def __init__(
+        self, rows: Callable[[int], Tensor], read: Callable[[Tensor], Tensor], end: int, share: int = 1
+    ) -> None:
+        self._rows, self._read, self._end = rows, read, end
+        self._threads = max(1, min(MOST_THREADS, _cores() // share))
+        self._pool, self._batches = ThreadPoolExecutor(self._threads), dict[int, Future[Tensor]]()
 
     def take(self, number: int) -> Tensor:
         """A batch's values, when they are read; those behind it are begun. Raises what reading raises."""
-        numbers = [number, *range(number + 1, min(number + self._far, self._end))]
+        far = number + BATCHES_A_THREAD * self._threads
+        numbers = [number, *range(number + 1, min(far, self._end))]
         for other in set(self._batches) - {*numbers}:
             self._batches.pop(other).cancel()
         for one in numbers:
             if one not in self._batches:
-                self._batches[one] = self._pool.submit(self._read, one)
+                self._batches[one] = self._pool.submit(self._read, self._rows(one))
         return self._batches[number].result()
 
     def close(self) -> None:
-        """Nothing more is read; a later `take` begins anew."""
-        for number in list(self._batches):
-            self._batches.pop(number).cancel()
+        """Nothing more is read."""
+        self._batches.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -34,6 +34,7 @@ from visionadv.training.processes import share_statistics
 from visionadv.training.vicinity import Batch, Vicinity
 
 SCORED_AT_ONCE = 512  # images
+MEASURED = 10_000  # images, for the statistics of channels, of more than memory holds
 BARE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 STATE = "state.json"  # written last: without it a checkpoint isn't whole
 
@@ -75,7 +76,8 @@ class Training:
         self._bare = accelerator.scaler is None and accelerator.distributed_type in BARE
         self._ahead: Ahead | None = None
         if data.held < len(data):
-            self._ahead = Ahead(lambda number: data.raw(self._rows(number)), math.ceil(self.steps / vicinity.repeats))
+            batches = math.ceil(self.steps / vicinity.repeats)
+            self._ahead = Ahead(self._rows, data.raw, batches, share=accelerator.num_processes)
         else:
             self.values = data.values.to(accelerator.device)
         self.labels, self.full = data.labels.to(accelerator.device), data.full
@@ -131,13 +133,15 @@ class Training:
             self._load(folder)
         self.model.train()
         self._since = _clocks()
-        while self.step < self.steps:
-            told = self._step()
-            on_step(self.step, told)
-            if folder is not None and (self.step % self.config.save_steps == 0 or self.step == self.steps):
-                self._save(folder)
-        if self._ahead:
-            self._ahead.close()
+        try:
+            while self.step < self.steps:
+                told = self._step()
+                on_step(self.step, told)
+                if folder is not None and (self.step % self.config.save_steps == 0 or self.step == self.steps):
+                    self._save(folder)
+        finally:
+            if self._ahead:
+                self._ahead.close()
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
     def batch(self, step: int) -> Batch:
@@ -251,11 +255,15 @@ def _clocks() -> tuple[float, float]:
 
 
 def channel_statistics(data: Images) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of images in [0, 1], to four places; of the first that are `held`."""
-    count = data.held * math.prod(data.shape[1:])
+    """Mean and standard deviation of each channel of images in [0, 1], to four places.
+
+    Of all images, or where memory doesn't hold them of `MEASURED`, at equal distances.
+    """
+    chosen = len(data) if data.held == len(data) else min(MEASURED, len(data))
+    count = chosen * math.prod(data.shape[1:])
     total = square = torch.zeros(data.shape[0], dtype=torch.float64)
-    for start in range(0, data.held, SCORED_AT_ONCE):
-        values = data.raw(range(start, min(start + SCORED_AT_ONCE, data.held))).double() / data.full
+    for rows in (torch.arange(chosen) * len(data) // chosen).split(SCORED_AT_ONCE):
+        values = data.raw(rows).double() / data.full
         total, square = total + values.sum((0, 2, 3)), square + (values**2).sum((0, 2, 3))
     mean = total / count
     std = (square / count - mean**2).sqrt().clamp(min=1e-3)
