@@ -90,7 +90,7 @@ def untargeted(data: str) -> Table:
             *(attack_row(name, paper=PAPER[data].get(name, "")) for name in WHITE_BOX[data]),
             *(attack_row(name, followed(data), PAPER[data].get(name, "")) for name in DECISIONS),
         ),
-        ("median_distance", *columns(data, "median", "unclipped", "within")),
+        ("median_distance", *columns(data, "median", "unclipped", "within"), "confirmed"),
         paper="median L2 at these queries",
     )
 
@@ -120,7 +120,7 @@ def further(data: str, name: str, options: str, attacks: tuple[str, ...]) -> Tab
         f"{data}_{name}",
         f"{victim(data)} {options}",
         tuple(attack_row(one, marks(data) + within, logs.get(one, "")) for one in attacks),
-        ("median_distance", *columns(data, "median", *(["within"] if within else []))),
+        ("median_distance", *columns(data, "median", *(["within"] if within else [])), "confirmed"),
         paper="median at 4,000 and 8,000 (authors' logs)",
     )
 
@@ -135,7 +135,7 @@ def trees(data: str) -> Table:
         f"--model_name_or_path {RUNS}/victims/{data}-trees/model.txt --dataset_name {DATA[data]} --max_samples 100 "
         f"--norm l2 {options}",
         (attack_row("opt", paper=TREES_PAPER[data]), attack_row("sign_opt"), attack_row("hop_skip_jump")),
-        tuple(f"{kind}@{number}" for kind in ("median", "unclipped") for number in TREES[data]),
+        (*(f"{kind}@{number}" for kind in ("median", "unclipped") for number in TREES[data]), "confirmed"),
         paper="L2 at these queries",
     )
 

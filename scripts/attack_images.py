@@ -124,9 +124,12 @@ def check(
         raise BadInput("--budget counts queries of the victim, which sees one image of a transfer attack; leave it out")
     if hasattr(attack, "check"):
         attack.check(shape)
-    least = attack.least_budget(shape) if hasattr(attack, "least_budget") else 2
+    usual = 3 if attack.oracle is GradientOracle else 2  # the unchanged image, its gradient, what comes of it
+    least = attack.least_budget(shape) if hasattr(attack, "least_budget") else usual
     if (config.budget or least) < least:
         raise BadInput(f"{name} needs {least} queries for a first step; --budget {config.budget} is too small")
+    if surrogate and not victim.differentiable and attack.eps is not None:
+        raise BadInput(f"{name} on a surrogate follows its gradients, and this one has none; give a net")
     if attack.oracle is GradientOracle and not victim.differentiable:
         raise BadInput(f"{name} needs gradients, and this victim has none; hop_skip_jump needs decisions only")
     if attack.oracle is not DecisionOracle and not victim.scored:

@@ -226,6 +226,11 @@ def seconds(value: float) -> str:
     return f"{value:.0f}"
 
 
+def of_these(measure: dict | None) -> str:
+    """A share of the very images that a row is about, not of others like them: without an interval."""
+    return "-" if measure is None or measure["value"] is None else f"{100 * measure['value']:.1f} %"
+
+
 def sign(measure: dict | None) -> str:
     """A sign of masked gradients, of as many images as can show it: bold where it fires."""
     from visionadv.masking import THRESHOLD
@@ -285,6 +290,7 @@ COLUMNS = {
     "median": ("median", distance),
     "unclipped": ("before clipping", distance),
     "within": ("within eps", percent),
+    "confirmed": ("seen again", of_these),
     "cosine": ("cosine", distance),
     "clean": ("clean", percent),
     "pgd": ("PGD", percent),

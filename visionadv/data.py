@@ -95,11 +95,15 @@ def load_images(
         image_size: pictures are resized until their shorter side has so many pixels, and cut to a square.
 
     Raises:
-        BadInput: no such data set, split or column; pictures of unequal sizes; rows without a label; no rows.
+        BadInput: no such data set, split or column; options of a data set where none is named; pictures of unequal
+            sizes; rows without a label; no rows.
     """
     if max_samples is not None and max_samples < 1:
         raise BadInput(f"zero samples: max_samples must be at least 1, not {max_samples}")
     if dataset_name is None:
+        about = {"config_name": config_name, "image_column": image_column, "label_column": label_column}
+        if given := [name for name, value in (about | {"image_size": image_size}).items() if value is not None]:
+            raise BadInput(f"scikit-learn's digits have no {given[0]}; give a data set, or leave it out")
         return _digits(split, max_samples)
     splits = _load(dataset_name, config_name)
     if split not in splits:

@@ -191,6 +191,8 @@ def check_shape(told: Any, count: int, classes: int | None) -> None:
         raise BadInput(f"the victim's answer is a {type(told).__name__}, where {expected}")
     if told.ndim != 2 or len(told) != count or (classes is not None and told.shape[1] != classes):
         raise BadInput(f"the victim's answer has the shape {tuple(told.shape)}, where {expected}")
+    if told.shape[1] < 2:
+        raise BadInput("the victim tells a single score, so that all are of one class; it must tell one for each class")
 
 
 def _finite(told: Tensor) -> Tensor:

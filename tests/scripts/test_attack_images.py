@@ -141,6 +141,7 @@ def test_trees_are_attacked_by_their_decisions(tmp_path, run_here):
         ),
         (["--budget", "9", "--surrogate_name_or_path", EMBEDDED], "--budget counts queries of the victim"),
         (["--attack", "zoo", "--budget", "100"], "zoo needs 131 queries for a first step; --budget 100 is too small"),
+        (["--attack", "fgsm", "--eps", "0.3", "--budget", "2"], "fgsm needs 3 queries for a first step"),
         (["--attack", "nes", "--budget", "51"], "nes needs 52 queries for a first step"),
         (["--attack", "local_search", "--budget", "7"], "local_search needs 8 queries for a first step"),
         (["--attack", "zoo", "--attack_options", "side=20"], "a side of 20 is larger than the images', 8"),

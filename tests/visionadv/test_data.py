@@ -127,6 +127,11 @@ def test_mistakes(columns, options, told, tmp_path):
         load_images(str(tmp_path), **options)
 
 
+def test_digits_take_no_options_of_a_data_set():
+    with pytest.raises(BadInput, match="digits have no image_size; give a data set, or leave it out"):
+        load_images(image_size=5)
+
+
 def test_a_truncated_picture_is_named(tmp_path):
     folder_of_images(tmp_path, sizes=((40, 40),) * 4)
     [path] = tmp_path.glob("test/cat/2.png")

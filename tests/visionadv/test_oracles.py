@@ -6,10 +6,13 @@ import torch
 from torch import nn
 from victims_of_tests import SHAPE, images_near_the_middle, linear
 
+from visionadv.attack import carry_out
+from visionadv.attacks import attack_named
 from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
 from visionadv.losses import cross_entropy
+from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle, equal_parts, lows
 from visionadv.victims import CallableScoresVictim, CallableVictim, ModuleVictim, PredictVictim
 
@@ -301,6 +304,24 @@ def test_strange_answers_are_refused(kind, answer, told):
     oracle = kind(victim, images_near_the_middle(4), Goal(torch.zeros(4, dtype=torch.long)))
     with pytest.raises(BadInput, match=told):
         oracle.begin()
+
+
+@pytest.mark.parametrize("answer", [lambda images: images.flatten(1)[:, :1], lambda images: images.mean((2, 3))])
+def test_a_single_score_is_no_answer(answer):
+    """Its class would always be 0, and nothing could ever fool it."""
+    oracle = DecisionOracle(ModuleVictim(Strange(answer)), images_near_the_middle(4), Goal(torch.zeros(4).long()))
+    with pytest.raises(BadInput, match="a single score, so that all are of one class"):
+        oracle.begin()
+
+
+@pytest.mark.parametrize("name", ["pgd", "autoattack", "fab", "jsma", "deepfool", "carlini_wagner_l2"])
+def test_a_gradient_that_is_no_number_is_refused(name):
+    """Its logits are finite; an attack that went on would find nothing, as if the net were robust."""
+    victim = ModuleVictim(Strange(lambda images: images.flatten(1)[:, :3] + (0 * images).sum().sqrt()), classes=3)
+    attack, images = attack_named(name), images_near_the_middle(4)
+    oracle = attack.oracle(victim, images, Goal(victim.decide(images)), norm=attack.norms[0], eps=attack.eps)
+    with pytest.raises(BadInput, match="NaN or infin"):
+        carry_out(attack, oracle, example_seeds(0, range(4)))
 
 
 def test_bad_input_is_refused():

@@ -5,8 +5,9 @@
 by Adam on w; f is the margin, above 0 for a success. c is ten times as large while nothing succeeds, and afterwards the
 middle of the largest that failed and the smallest that didn't. The best success of all rounds is kept.
 
-Deviations: 1,000 steps a round, where the authors' file has 10,000. An image whose loss has stopped to fall ends its
-round alone, and the round ends when all have.
+Deviations: 1,000 steps a round, where the authors' file has 10,000, and its 9 rounds, where the paper has 20; one
+start, where the paper has several. An image whose loss has stopped to fall ends its round alone, and the round ends
+when all have.
 """
 
 from __future__ import annotations

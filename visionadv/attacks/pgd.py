@@ -1,7 +1,8 @@
 """PGD (Madry et al., ICLR 2018, arXiv:1706.06083, section 2.1): steepest steps, each followed by a projection.
 
 With the loss "margin" it is what Cheng's dissertation calls C&W-Linf (section 5.3.4.11). A confidence would never be
-reached, since an image leaves when its margin is above 0.
+reached, since an image leaves when its margin is above 0. The defaults are the paper's for MNIST: 40 steps of 0.01
+within 0.3.
 
 Deviations: an image that is misclassified leaves at once; L1 takes the steepest step of that norm, a single value.
 """
