@@ -63,9 +63,9 @@ class Images:
         return self._read(rows).float() / self.full
 
     @property
-    def held(self) -> int:
-        """How many of them are few enough to be kept in memory; all, most often."""
-        return min(len(self), HELD // math.prod(self.shape))
+    def held(self) -> bool:
+        """Whether they are few enough to be kept in memory."""
+        return len(self) * math.prod(self.shape) <= HELD
 
     @cached_property
     def values(self) -> Tensor:
@@ -73,8 +73,8 @@ class Images:
         return self._read(range(len(self)))
 
     def raw(self, rows: Tensor) -> Tensor:
-        """(n, *shape) of certain rows (n,), as `values`; from memory, where all are held, and else read."""
-        return self.values[rows] if self.held == len(self) else self._read(rows.tolist())
+        """(n, *shape) of certain rows (n,), as `values`; from memory, where they are held, and else read."""
+        return self.values[rows] if self.held else self._read(rows.tolist())
 
 
 def load_images(

@@ -305,7 +305,7 @@ class GradientOracle(ScoreOracle):
             images, logits = self._with_gradient(images)
             values = loss(logits, self.goal, rows)
             (slopes,) = torch.autograd.grad(values.sum(), images)
-        return values.detach(), _finite(slopes), logits.detach()
+        return values.detach(), finite_slopes(slopes), logits.detach()
 
     def _slopes(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """As `jacobian`."""
@@ -316,7 +316,7 @@ class GradientOracle(ScoreOracle):
                 torch.autograd.grad(value, images, retain_graph=place + 1 < len(wanted))[0]
                 for place, value in enumerate(wanted)
             ]
-        return logits.detach(), _finite(torch.stack(slopes, dim=1))
+        return logits.detach(), finite_slopes(torch.stack(slopes, dim=1))
 
     def _with_gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images that a gradient can be taken for, and their logits."""
@@ -326,8 +326,8 @@ class GradientOracle(ScoreOracle):
         return images, logits
 
 
-def _finite(slopes: Tensor) -> Tensor:
-    """Gradients. Raises BadInput for NaN and infinity, by which nothing would be found."""
+def finite_slopes(slopes: Tensor) -> Tensor:
+    """Gradients as they are. Raises BadInput for NaN and infinity, by which nothing would be found."""
     if not slopes.isfinite().all():
         raise BadInput("the victim's gradient is NaN or infinite; check it, or attack it by its scores or decisions")
     return slopes

@@ -124,9 +124,9 @@ def test_what_is_stopped_is_gone_on_with(tables, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(_reproduce.subprocess, "run", run_here)
     where = ("--output_dir", str(tmp_path / "runs"))
-    assert run(monkeypatch, "--minutes", "0.005", *where) == 3
-    assert [cell for cell, _ in given] == ["a"] and 0 < given[0][1] <= 0.3
-    assert "stopped after 0.005 minutes; 2 runs are left, and the same call goes on" in capsys.readouterr().out
+    assert run(monkeypatch, "--minutes", "0.02", *where) == 3
+    assert [cell for cell, _ in given] == ["a"] and 0 < given[0][1] <= 1.2
+    assert "stopped after 0.02 minutes; 2 runs are left, and the same call goes on" in capsys.readouterr().out
     assert not (tables / "package" / "results").exists()
     assert run(monkeypatch, *where) == 0 and given[1:] == [("a", None), ("b", None)]
     for options in (("--minutes", "0"), ("--minutes", "nan"), ("--minutes", "5", "--again")):

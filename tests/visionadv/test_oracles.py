@@ -306,10 +306,10 @@ def test_strange_answers_are_refused(kind, answer, told):
         oracle.begin()
 
 
-@pytest.mark.parametrize("answer", [lambda images: images.flatten(1)[:, :1], lambda images: images.mean((2, 3))])
-def test_a_single_score_is_no_answer(answer):
+def test_a_single_score_is_no_answer():
     """Its class would always be 0, and nothing could ever fool it."""
-    oracle = DecisionOracle(ModuleVictim(Strange(answer)), images_near_the_middle(4), Goal(torch.zeros(4).long()))
+    victim = ModuleVictim(Strange(lambda images: images.flatten(1)[:, :1]))
+    oracle = DecisionOracle(victim, images_near_the_middle(4), Goal(torch.zeros(4).long()))
     with pytest.raises(BadInput, match="a single score, so that all are of one class"):
         oracle.begin()
 
@@ -320,7 +320,7 @@ def test_a_gradient_that_is_no_number_is_refused(name):
     victim = ModuleVictim(Strange(lambda images: images.flatten(1)[:, :3] + (0 * images).sum().sqrt()), classes=3)
     attack, images = attack_named(name), images_near_the_middle(4)
     oracle = attack.oracle(victim, images, Goal(victim.decide(images)), norm=attack.norms[0], eps=attack.eps)
-    with pytest.raises(BadInput, match="NaN or infin"):
+    with pytest.raises(BadInput, match="the victim's gradient is NaN or infinite"):
         carry_out(attack, oracle, example_seeds(0, range(4)))
 
 

@@ -135,7 +135,7 @@ def test_what_the_memory_does_not_hold_is_read_ahead(monkeypatch):
     inner = data._read
     data._read = lambda rows: read.append([*rows]) or inner(rows)
     training = training_of(Repeated(), data=data, shift=1)
-    assert (data.held, len(data)) == (20, 50) and torch.equal(weights(training.run(None)), expected)
+    assert not data.held and torch.equal(weights(training.run(None)), expected)
     assert sorted(read) == sorted(training._rows(number).tolist() for number in range(7))
     assert "values" not in vars(data)
     mean, std = channel_statistics(data)

@@ -75,7 +75,7 @@ class Training:
         self.vicinity = vicinity.to(accelerator.device)
         self._bare = accelerator.scaler is None and accelerator.distributed_type in BARE
         self._ahead: Ahead | None = None
-        if data.held < len(data):
+        if not data.held:
             batches = math.ceil(self.steps / vicinity.repeats)
             self._ahead = Ahead(self._rows, data.raw, batches, share=accelerator.num_processes)
         else:
@@ -259,7 +259,7 @@ def channel_statistics(data: Images) -> tuple[list[float], list[float]]:
 
     Of all images, or where memory doesn't hold them of `MEASURED`, at equal distances.
     """
-    chosen = len(data) if data.held == len(data) else min(MEASURED, len(data))
+    chosen = len(data) if data.held else min(MEASURED, len(data))
     count = chosen * math.prod(data.shape[1:])
     total = square = torch.zeros(data.shape[0], dtype=torch.float64)
     for rows in (torch.arange(chosen) * len(data) // chosen).split(SCORED_AT_ONCE):
