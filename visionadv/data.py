@@ -245,6 +245,8 @@ def _label_column(rows: Any, name: str, asked: str | None) -> str:
     there = there or [one for one in LABEL_COLUMNS if one in columns]
     if len(there) > 1 and "label" in there:
         return "label"
+    if not there and all(type(kind).__name__ == "Image" for kind in rows.features.values()):
+        raise BadInput(f"{name} has pictures without labels; image folders need one for each class, such as cat/, dog/")
     if len(there) != 1:
         told = f"several columns of labels, {', '.join(there)}" if there else "no column of labels"
         raise BadInput(f"{name} has {told}; there are {', '.join(columns)}: name one with --label_column")

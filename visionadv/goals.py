@@ -21,14 +21,21 @@ class Goal:
     """Of B images: any class but `labels` (B,), or, if there are `targets` (B,), these.
 
     Raises:
-        BadInput: a target is the true label.
+        BadInput: labels or targets that are no tensors, or not as many; a target is the true label.
     """
 
     labels: Tensor
     targets: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.targets is not None and (self.targets == self.labels).any():
+        for name, values in (("labels", self.labels), ("targets", self.targets)):
+            if not isinstance(values, Tensor | None):
+                raise BadInput(f"{name} are a tensor (B,) of torch.int64, and not a {type(values).__name__}")
+        if self.targets is None:
+            return
+        if self.targets.shape != self.labels.shape:
+            raise BadInput(f"there are {len(self.targets)} targets and {len(self.labels)} labels; give one for each")
+        if (self.targets == self.labels).any():
             row = int((self.targets == self.labels).nonzero()[0, 0])
             raise BadInput(f"the target of image {row} is its true label, {int(self.labels[row])}; choose another")
 

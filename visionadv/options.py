@@ -21,11 +21,13 @@ def parse(owner: str, pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict
     """Values by name; names that have no default are taken as they look.
 
     Raises:
-        BadInput: a value is not of its default's type, or no finite number; `owner` is whose it is.
+        BadInput: a value is not of its default's type, or no finite number, or given twice; `owner` is whose it is.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
         option, _, text = pair.partition("=")
+        if option in found:
+            raise BadInput(f"{owner}'s {option} is given twice; give it once")
         default = defaults.get(option)
         try:
             value = literal_eval(text)

@@ -373,12 +373,16 @@ def lows(rows: Tensor, numbers: Tensor, distances: Tensor) -> tuple[Tensor, Tens
 
 
 def check_images(images: Tensor) -> None:
-    """Raises BadInput for values outside [0, 1], and where there are none."""
+    """Raises BadInput for values outside [0, 1] or of half precision, where there are none, and for no tensor."""
+    if not isinstance(images, Tensor):
+        raise BadInput(f"images are a tensor (B, ...), and not a {type(images).__name__}")
     if not images.numel():
         raise BadInput(f"there are no images in a batch of the shape {tuple(images.shape)}")
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):
         raise BadInput(f"images are from 0 to 1, and these go from {low:g} to {high:g}; scale them")
+    if images.dtype not in (torch.float32, torch.float64):
+        raise BadInput(f"images are float32 or float64, and these are {images.dtype}; convert them")
 
 
 def check_labels(goal: Goal, classes: int | None, count: int) -> None:

@@ -76,12 +76,13 @@ def test_what_every_attack_promises(name, norm):
     assert oracle.found.any()
 
 
+@pytest.mark.parametrize("count", [3, pytest.param(64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "norm"), CASES)
-def test_neither_batch_nor_time_matters(name, norm):
-    victim, images = linear(classes=4, seed=5), images_near_the_middle(3)
+def test_neither_batch_nor_time_matters(name, norm, count):
+    victim, images = linear(classes=4, seed=5), images_near_the_middle(count)
     options = {"eps": limit(name, norm), "budget": 450 if name in BY_DECISIONS else 700} | BRIEF.get(name, {})
     together, again = (run(name, norm, victim, images, **options) for _ in range(2))
-    assert together.found.all(), "there is something to compare"
+    assert together.found.double().mean() > 0.8, "there is something to compare"
     assert torch.equal(together.best, again.best) and torch.equal(together.queries, again.queries)
     for row in range(len(images)):
         alone = run(name, norm, victim, images[row : row + 1], ids=[row], **options)

@@ -162,6 +162,13 @@ def test_more_than_8_bits_are_refused(tmp_path):
         load_images(str(tmp_path))
 
 
+def test_a_folder_of_one_class_tells_what_is_missing(tmp_path):
+    (tmp_path / "test" / "cat").mkdir(parents=True)
+    pictures(1)[0].save(tmp_path / "test" / "cat" / "0.png")
+    with pytest.raises(BadInput, match="pictures without labels; image folders need one for each class"):
+        load_images(str(tmp_path))
+
+
 def test_what_isnt_there(tmp_path):
     with pytest.raises(BadInput, match="is no folder"):
         load_images("./nowhere")

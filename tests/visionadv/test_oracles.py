@@ -331,6 +331,15 @@ def test_bad_input_is_refused():
         DecisionOracle(victim, images / images.max() * 255, Goal(labels))
     with pytest.raises(BadInput, match="from 0 to 1"):
         DecisionOracle(victim, images * torch.nan, Goal(labels))
+    for one in (images.round().long(), images > 0.5, images.half()):
+        with pytest.raises(BadInput, match=f"images are float32 or float64, and these are {one.dtype}"):
+            DecisionOracle(victim, one, Goal(labels))
+    with pytest.raises(BadInput, match="and not a ndarray"):
+        DecisionOracle(victim, images.numpy(), Goal(labels))
+    with pytest.raises(BadInput, match=r"labels are a tensor \(B,\) of torch.int64, and not a list"):
+        Goal([0, 1])
+    with pytest.raises(BadInput, match="there are 1 targets and 2 labels"):
+        Goal(labels, torch.tensor([2]))
     with pytest.raises(BadInput, match="label 3 is none of the victim's 3 classes"):
         DecisionOracle(victim, images, Goal(labels + 2))
     with pytest.raises(BadInput, match="target 6 is none"):

@@ -88,6 +88,8 @@ def test_hyperparameters_are_texts_of_their_types():
     for wrong, why in [("steps=2.5", "a whole number, such as 40"), ("random_start=1", "true or false")]:
         with pytest.raises(BadInput, match=why):
             parse_options("pgd", [wrong])
+    with pytest.raises(BadInput, match="pgd's steps is given twice"):
+        parse_options("pgd", ["steps=7", "loss=dlr", "steps=8"])
 
 
 def test_medians_and_their_intervals():

@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visionadv.attacks.descent import Descent, around, descend, descents, rises
 from visionadv.attacks.line_search import wide
 from visionadv.oracles import DecisionOracle
 
 SMALLEST_CHANGE = 1e-7  # of a coordinate
+LOOK = 64  # updates from one look at whether all are done to the next
 VALUES_AT_ONCE = 2**25  # of the directions of all images whose planes are fitted together
 
 
@@ -66,17 +67,24 @@ class SvmOpt:
 
 
 def separate(points: Tensor, updates: int) -> Tensor:
-    """(n, D) the shortest z with x'z >= 1 for all K points x of each row of (n, K, D)."""
-    gram = points @ points.transpose(1, 2)  # (n, K, K)
-    curvature = gram.diagonal(dim1=1, dim2=2)
-    weights, slope = torch.zeros_like(curvature), -torch.ones_like(curvature)  # a, and Qa - 1
-    for _ in range(updates):
-        change = (weights - slope / curvature).clamp(min=0) - weights
-        place = change.abs().argmax(1, keepdim=True)
-        most = change.gather(1, place)
-        most = most.where(most.abs() >= SMALLEST_CHANGE, 0.0)  # whoever is done stays as it is
-        if not most.any():
+    """(n, D) the shortest z with x'z >= 1 for all K points x of each row of (n, K, D).
+
+    Points are scaled to norm 1, so that Q has ones on its diagonal and an update of a coordinate divides by nothing. A
+    fit takes thousands of them, each so small that new tensors would cost more than what is computed.
+    """
+    sizes = torch.linalg.vector_norm(points, dim=2, keepdim=True)
+    points = points / sizes
+    with torch.autocast(points.device.type, enabled=False):  # else it would be of 16 bits
+        gram = (points @ points.transpose(1, 2)).flatten(0, 1)  # (n K, K)
+    weights, slope = points.new_zeros(points.shape[:2]), -1 / sizes[..., 0]  # a, and Qa - 1 / sizes
+    first = torch.arange(weights.numel(), device=points.device)[:: weights.shape[1]]
+    falls, amounts, row = (torch.empty_like(weights) for _ in range(3))
+    for number in range(updates):
+        torch.minimum(weights, slope, out=falls)  # of each coordinate, if it were the one
+        place = torch.abs(falls, out=amounts).argmax(1).add_(first)
+        fall = nn.functional.hardshrink(falls.flatten().index_select(0, place), SMALLEST_CHANGE)  # 0 for who is done
+        if number % LOOK == 0 and not fall.any():
             break
-        weights.scatter_add_(1, place, most)
-        slope += most * gram[torch.arange(len(gram), device=gram.device), place[:, 0]]
+        weights.view(-1).index_add_(0, place, fall, alpha=-1)
+        slope.addcmul_(torch.index_select(gram, 0, place, out=row), fall[:, None], value=-1)
     return (weights[:, None] @ points)[:, 0]
