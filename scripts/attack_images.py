@@ -59,16 +59,20 @@ def main(
     attack = attack_named(config.attack, **parse_options(config.attack, config.attack_options))
     norm = config.norm or attack.norms[0]
     data = load_images(**source.options())
-    victim = load_victim(named.model_name_or_path, classes=len(data.classes), randomized=named.randomized)
+    fit: dict[str, Any] = {"classes": len(data.classes), "shape": data.shape}
+    victim = load_victim(named.model_name_or_path, **fit, randomized=named.randomized)
     surrogate = None
     if other.surrogate_name_or_path:
-        surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
+        surrogate = load_victim(other.surrogate_name_or_path, **fit)
     check(attack, config, norm, data.shape, surrogate or victim, surrogate=surrogate is not None)
-    oracles = make_oracles(config, source, attack, norm, surrogate is not None)
+    starts = images_to_start_from(config, source, attack)
+    oracles = make_oracles(config, attack, norm, starts, surrogate is not None)
     attacked = places(data, config.target, arguments.max_samples)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
         fingerprint["surrogate"] = surrogate.fingerprint()
+    if starts:
+        fingerprint["starts"] = starts.data.fingerprint
     with Run(arguments, [named, other, source, config], fingerprint) as run:
         victim, surrogate = victim.to(run.device), surrogate and surrogate.to(run.device)
         for batch in run.batches(attacked):
@@ -136,12 +140,21 @@ def check(
         raise BadInput(f"{name} needs scores, and this victim tells none; hop_skip_jump needs decisions only")
 
 
-def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: str, transfer: bool) -> Any:
-    """What makes the oracle of a batch."""
+def images_to_start_from(config: AttackConfig, source: DataConfig, attack: Any) -> Any:
+    """Those of the targets, for attacks that must begin at one of them; else none."""
     from visionadv.data import load_images
-    from visionadv.goals import make_goal
     from visionadv.oracles import DecisionOracle
     from visionadv.pool import TargetImages
+
+    if config.goal == "untargeted" or (attack.oracle is not DecisionOracle and config.top_k is None):
+        return None
+    return TargetImages(load_images(**source.options(split=config.pool_split)), POOL)
+
+
+def make_oracles(config: AttackConfig, attack: Any, norm: str, starts: Any, transfer: bool) -> Any:
+    """What makes the oracle of a batch."""
+    from visionadv.goals import make_goal
+    from visionadv.oracles import DecisionOracle
 
     options: dict[str, Any] = {"norm": norm, "eps": attack.eps if config.eps is None else config.eps}
     options["budget"] = config.budget or getattr(attack, "budget", None)
@@ -149,9 +162,6 @@ def make_oracles(config: AttackConfig, source: DataConfig, attack: Any, norm: st
         options["top_k"] = config.top_k
     if config.unclipped:
         options["unclipped"] = True
-    starts = None
-    if config.goal != "untargeted" and (attack.oracle is DecisionOracle or config.top_k is not None):
-        starts = TargetImages(load_images(**source.options(split=config.pool_split)), POOL)
 
     def oracle(victim: Any, images: Any, labels: Any, seed: int, ids: list[int]) -> Any:
         about = {"victim": victim, "images": images, "seed": seed, "example_ids": ids}

@@ -113,7 +113,8 @@ def load(arguments: BenchmarkArguments, named: VictimConfig, source: DataConfig)
     from visionadv.loading import load_victim
 
     data = load_images(**source.options())
-    victim = load_victim(named.model_name_or_path, classes=len(data.classes), randomized=named.randomized)
+    fit: dict[str, Any] = {"classes": len(data.classes), "shape": data.shape}
+    victim = load_victim(named.model_name_or_path, **fit, randomized=named.randomized)
     if not victim.differentiable and (parts := set(arguments.parts) - BY_DECISIONS):
         told = f"--parts {' '.join(sorted(parts))}: attacks by gradients, and this victim has none"
         raise BadInput(f"{told}; give a net, or --parts {' '.join(sorted(BY_DECISIONS))}")

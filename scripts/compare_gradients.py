@@ -43,9 +43,9 @@ def main(nets: ComparedNets, source: DataConfig) -> None:
 
     folder = writable_folder(nets.output_dir or "runs/compare_gradients")
     data = load_images(**source.options(max_samples=nets.max_samples))
-    device, classes = PartialState().device, len(data.classes)
-    one, other = (load_victim(name, classes=classes) for name in (nets.model_name_or_path, nets.other_name_or_path))
-    for name, victim in ((nets.model_name_or_path, one), (nets.other_name_or_path, other)):
+    device, names = PartialState().device, (nets.model_name_or_path, nets.other_name_or_path)
+    one, other = (load_victim(name, classes=len(data.classes), shape=data.shape) for name in names)
+    for name, victim in zip(names, (one, other), strict=True):
         if not victim.differentiable:
             raise BadInput(f"{name} has no gradients to compare; give two nets")
     one, other, cosines = one.to(device), other.to(device), []

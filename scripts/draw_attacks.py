@@ -6,12 +6,15 @@
 Each run is a name and a folder of attack_images.py. One panel has the median distance; where all runs have a
 --report_distance another has the share of images that are a success within it. Lines are of all queries where the
 folder has its records, and else of the --report_queries of its results.json, with 95 % intervals. Crosses are what the
-paper prints of an attack of that name (--paper). The picture is written to --output_dir (runs/draw_attacks) as NAME.png
-(--name). `reproduce_hard_label.py --figures` draws the figures of the dissertation so.
+paper prints of an untargeted attack of that name in L2 (--paper); of OPT and Sign-OPT they are distances before
+clipping, which a dashed line shows beside them where the run followed them (--unclipped). The picture is written to
+--output_dir (runs/draw_attacks) as NAME.png (--name). `reproduce_hard_label.py --figures` draws the figures of the
+dissertation so.
 """
 
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +23,7 @@ from _run import launch, writable_folder, write_picture
 from visionadv.configs import BadInput
 
 POINTS = 60  # of a line
+KINDS = ("median", "unclipped", "within")  # of what is told by the number of queries
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,51 @@ class AttackFigureArguments:
 def main(arguments: AttackFigureArguments) -> None:
     """Draws one picture."""
     from visionadv.figures import query_curves
-    from visionadv.papers import MEDIAN_L2
+    from visionadv.papers import printed_medians
 
     folder = writable_folder(arguments.output_dir)
-    curves = {name: curves_of(Path(path)) for name, path in (one.split("=", 1) for one in arguments.runs)}
+    folders = {name: Path(path) for name, path in (one.split("=", 1) for one in arguments.runs)}
+    curves = {name: curves_of(path) for name, path in folders.items()}
+    configs = {name: config for name, path in folders.items() if (config := config_of(path))}
+    norm, within = common(configs, "norm"), common(configs, "report_distance")
+    goals = {name: configs.get(name, {}).get("goal", "untargeted") for name in folders}
+    printed = {
+        name: points
+        for name, goal in goals.items()
+        if (points := printed_medians(arguments.paper, "", name, norm or "l2", goal))
+    }
     path = folder / f"{arguments.name}.png"
-    write_picture(path, query_curves(curves, MEDIAN_L2.get(arguments.paper, {})))
+    write_picture(path, query_curves(curves, printed, norm=norm, within=within))
     print(f"the picture is {path}")
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """What a run was told, its norm always among it; nothing where only its results are kept.
+
+    Raises:
+        BadInput: the folder is of another script.
+    """
+    from visionadv.attacks import attack_named
+
+    if not (folder / "manifest.json").exists():
+        return {}
+    config = json.loads((folder / "manifest.json").read_text())["config"]
+    if "attack" not in config:
+        raise BadInput(f"{folder} is no finished run of attack_images.py; name one")
+    return config | {"norm": config.get("norm") or attack_named(config["attack"]).norms[0]}
+
+
+def common(configs: dict[str, dict[str, Any]], option: str) -> Any:
+    """What all runs have of an option, None if none is known. Raises BadInput where they differ."""
+    values = [(name, config.get(option)) for name, config in configs.items()]
+    for (one, first), (other, second) in pairwise(values):
+        if first != second:
+            raise BadInput(f"--{option} is {first} in {one} and {second} in {other}; draw them apart")
+    return values[0][1] if values else None
+
+
 def curves_of(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """Estimates by the number of queries, of "median" and of "within" if there is that.
+    """Estimates by the number of queries, of those of `KINDS` that there are.
 
     Raises:
         BadInput: the folder is no finished run of attack_images.py, or one that didn't follow the queries.
@@ -69,7 +107,7 @@ def curves_of(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for measure, told in results.items():
         kind, _, number = measure.partition("@")
-        if kind in ("median", "within") and number.isdigit():
+        if kind in KINDS and number.isdigit():
             found.setdefault(kind, {})[int(number)] = told
     if "median" not in found:
         raise BadInput(f"{folder} has no records, and results at no numbers of queries; use --report_queries")
@@ -81,15 +119,13 @@ def along(folder: Path) -> dict[str, Any]:
     import numpy as np
     from _estimates import estimates
 
-    from visionadv.attacks import attack_named
     from visionadv.summary import attack_measures
 
-    config = json.loads((folder / "manifest.json").read_text())["config"]
+    config = config_of(folder)
     records = [json.loads(line) for line in (folder / "records.jsonl").read_bytes().splitlines()]
     last = max((record["queries"] for record in records), default=1)
     queries = sorted({int(one) for one in np.geomspace(min(10, last), last, POINTS)})
-    norm = config.get("norm") or attack_named(config["attack"]).norms[0]
-    return estimates(attack_measures(records, norm, queries, config.get("report_distance")))
+    return estimates(attack_measures(records, config["norm"], queries, config.get("report_distance")))
 
 
 if __name__ == "__main__":

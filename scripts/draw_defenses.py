@@ -89,7 +89,7 @@ def draw_landscape(arguments: FigureArguments, source: DataConfig, nets: dict[st
     data = load_images(**source.options(max_samples=arguments.count))
     images, seeds, grids = data.images(0), example_seeds(arguments.seed, range(len(data))), {}
     for name, path in nets.items():
-        victim = load_victim(path, classes=len(data.classes))
+        victim = load_victim(path, classes=len(data.classes), shape=data.shape)
         if not victim.differentiable:
             raise BadInput(f"{path} has no gradients to look along; give a net")
         where = {"extent": arguments.extent, "points": arguments.points}

@@ -61,9 +61,9 @@ def main(
 
     config = config.within()
     data = load_images(**source.options())
-    victim, surrogate = load(arguments, named, len(data.classes)), None
+    victim, surrogate = load(arguments, named, data), None
     if other.surrogate_name_or_path:
-        surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes))
+        surrogate = load_victim(other.surrogate_name_or_path, classes=len(data.classes), shape=data.shape)
     check(config, victim, data, surrogate)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
     if surrogate:
@@ -85,18 +85,19 @@ def main(
         run.finish(evaluation_measures, page)
 
 
-def load(arguments: EvaluationArguments, named: VictimConfig, classes: int) -> Any:
+def load(arguments: EvaluationArguments, named: VictimConfig, data: Any) -> Any:
     """The victim, blended if it is to be."""
     from visionadv.loading import load_classifier, load_victim
     from visionadv.training.norms import blended
     from visionadv.victims import ModuleVictim
 
+    fit: dict[str, Any] = {"classes": len(data.classes), "shape": data.shape}
     if arguments.blend_name_or_path is None:
-        return load_victim(named.model_name_or_path, classes=classes, randomized=named.randomized)
+        return load_victim(named.model_name_or_path, **fit, randomized=named.randomized)
     if named.model_name_or_path is None:
         raise BadInput("--blend_name_or_path is blended with another net; give its --model_name_or_path")
     net, other = (load_classifier(name) for name in (named.model_name_or_path, arguments.blend_name_or_path))
-    return ModuleVictim(blended(net, other, arguments.blend_share), classes=classes)
+    return ModuleVictim(blended(net, other, arguments.blend_share), classes=len(data.classes))
 
 
 def check(config: EvaluationConfig, victim: Any, data: Any, surrogate: Any) -> None:

@@ -85,7 +85,8 @@ def main(
     if config.teacher_name_or_path:
         from visionadv.loading import load_victim
 
-        fingerprint["teacher"] = load_victim(config.teacher_name_or_path, classes=len(train.classes)).fingerprint()
+        teacher = load_victim(config.teacher_name_or_path, classes=len(train.classes), shape=train.shape)
+        fingerprint["teacher"] = teacher.fingerprint()
     machine = SimpleNamespace(
         mixed_precision=accelerator.mixed_precision,
         device=accelerator.device,

@@ -5,7 +5,7 @@ The embedded victim and 100 of scikit-learn's digits, offline, in seconds; then 
     python scripts/train_substitute.py --output_dir runs/substitute
     accelerate launch scripts/attack_images.py --surrogate_name_or_path runs/substitute
 
-Any victim that attack_images.py takes, LightGBM's too, and any net of visionadv/models:
+Any victim of images that attack_images.py takes, LightGBM's too, and any net of visionadv/models:
 
     python scripts/train_substitute.py --model_name_or_path runs/mnist --dataset_name ylecun/mnist --model cnn7 \\
         --seed_samples 150 --output_dir runs/mnist-substitute
@@ -61,7 +61,13 @@ def main(arguments: SubstituteArguments, named: VictimConfig, source: DataConfig
     folder, device = writable_folder(arguments.output_dir), Accelerator().device
     own = load_images(**source.options(split=arguments.train_split, max_samples=arguments.seed_samples))
     others = load_images(**source.options(max_samples=arguments.max_eval_samples))
-    victim = load_victim(named.model_name_or_path, classes=len(own.classes), randomized=named.randomized)
+    if len(own.shape) != 3:
+        raise BadInput(f"{source.dataset_name} has rows of numbers, and no net here takes these; give images")
+    if len(own.labels.unique()) == 1:
+        told = f"the first {len(own)} images of {arguments.train_split!r} are of one class, as image folders have them"
+        raise BadInput(f"{told}; give more --seed_samples, or shuffled data")
+    fit: dict[str, Any] = {"classes": len(own.classes), "shape": own.shape}
+    victim = load_victim(named.model_name_or_path, **fit, randomized=named.randomized)
     torch.manual_seed(arguments.seed)
     mean, std = channel_statistics(own)
     model: Any = model_named(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionadv.configs import BadInput
+from visionadv.attacks import check_use
 from visionadv.distances import NORMS, size
 from visionadv.noise import example_seeds
 from visionadv.transfer import carry_over
@@ -28,18 +28,12 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
         seeds: (B,) of the attack's randomness.
 
     Raises:
-        BadInput: the attack can't do anything to such images, doesn't know the oracle's norm, or needs scores that the
-            oracle hides.
+        BadInput: as `attacks.check_use`.
     """
-    if hasattr(attack, "check"):
-        attack.check(oracle.images.shape[1:])
-    if oracle.norm not in attack.norms:
-        raise BadInput(f"{type(attack).__name__} knows {' and '.join(attack.norms)}, and not {oracle.norm}")
-    if oracle.top_k is not None and not getattr(attack, "partial", False):
-        raise BadInput(f"{type(attack).__name__} needs the scores of all classes; leave out top_k, or take nes")
+    check_use(attack, oracle)
     oracle.begin()
     if oracle.open.any():
-        attack.run(oracle, seeds)
+        attack.run(oracle, seeds.to(oracle.images.device))
 
 
 def attack_batch(
@@ -55,7 +49,7 @@ def attack_batch(
         surrogate: a victim that is attacked in place of the oracle's, which sees what comes of it.
     """
     begin = time.perf_counter()
-    seeds = example_seeds(seed, example_ids).to(oracle.images.device)
+    seeds = example_seeds(seed, example_ids)
     if surrogate is None:
         carry_out(attack, oracle, seeds)
     else:

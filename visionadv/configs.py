@@ -64,7 +64,9 @@ class DataConfig:
         default=None, metadata={"help": "Hub id or local path of the data set; default: scikit-learn's digits"}
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the data set"})
-    split: str = field(default="test", metadata={"help": "split that is attacked"})
+    split: str = field(
+        default="test", metadata={"help": "split that is attacked, in its order; image folders come class by class"}
+    )
     image_column: str | None = field(default=None, metadata={"help": "column of images; default: the one there is"})
     label_column: str | None = field(default=None, metadata={"help": "column of labels; default: the one there is"})
     image_size: int | None = field(
@@ -132,6 +134,8 @@ class AttackConfig:
             raise BadInput(f"--budget {self.budget} shows no more than the unchanged image, if that; give at least 2")
         if self.goal == "targeted" and self.target is None:
             raise BadInput("--goal targeted needs --target, the number of a class; random_target draws one")
+        if self.target is not None and self.target < 0:
+            raise BadInput(f"--target {self.target} is no class; they are numbered from 0 on")
         if self.goal != "targeted" and self.target is not None:
             raise BadInput(f"--target is for --goal targeted, and the goal is {self.goal}")
         if wrong := [one for one in self.report_queries if one < 1]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-NORMS = ("l0", "l1", "l2", "linf")
+NORMS = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞"}  # and how they are written
 SLACK = 1e-6  # of a limit: what rounding may add to a distance, of large ones in proportion
 
 
@@ -20,6 +20,17 @@ def size(delta: Tensor, norm: str) -> Tensor:
     if norm == "linf":
         return flat.abs().amax(1)  # a tenth of vector_norm's time
     return torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0}[norm], dim=1)
+
+
+def wide(values: Tensor, like: Tensor) -> Tensor:
+    """(n,) values with as many dimensions as `like` (n, ...)."""
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def unit(directions: Tensor, norm: str) -> Tensor:
+    """Directions of norm 1; none stays none."""
+    lengths = size(directions, norm).clamp(min=torch.finfo(directions.dtype).tiny)
+    return directions / wide(lengths, directions)
 
 
 def fits(sizes: Tensor, limit: float) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from visionadv.distances import NORMS
 from visionadv.evaluation import NAMES
 
 Array = np.ndarray
@@ -44,13 +45,21 @@ def robustness_curves(results: Mapping[str, Mapping[str, Any]], judges: Sequence
 def query_curves(
     curves: Mapping[str, Mapping[str, Mapping[int, Estimate]]],
     printed: Mapping[str, Sequence[tuple[int, float]]],
+    *,
+    norm: str | None = None,
+    within: float | None = None,
 ) -> Figure:
     """What attacks reach against queries: the median distance, and success within one: Figures 2.5 to 2.8.
 
     Args:
-        curves: by the name of an attack estimates by the number of queries, of "median" and perhaps "within".
+        curves: by the name of an attack estimates by the number of queries, of "median" and perhaps "within"; of
+            "unclipped" the medians are drawn, too, dashed, where the paper's are crosses, which are such.
         printed: by the name of an attack what the paper has, (queries, median distance).
+        norm: of the distances.
+        within: the distance of "within".
     """
+    named = f"{NORMS[norm]} distance" if norm else "distance"
+    limit = "the distance" if within is None else f"{within:g}"
     shared = [kind for kind in ("median", "within") if all(kind in one for one in curves.values())]
     figure = Figure(figsize=(4.6 * len(shared) + 1.8, 3.4), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(shared), squeeze=False)[0], shared, strict=True):
@@ -66,14 +75,17 @@ def query_curves(
             axes.fill_between(queries, low, high, alpha=0.12, color=line.get_color(), linewidth=0)
             if kind == "median" and name in printed:
                 axes.plot(*zip(*printed[name], strict=True), "x", color=line.get_color())
+                unclipped = sorted(measures.get("unclipped", {}).items())
+                if dashes := [(number, one["value"]) for number, one in unclipped if one["value"] is not None]:
+                    axes.plot(*zip(*dashes, strict=True), "--", linewidth=1, color=line.get_color())
         axes.set_xlabel("queries")
         axes.grid(True, linewidth=0.4)
         if kind == "within":
-            axes.set_ylabel("success within the distance")
+            axes.set_ylabel(f"success within {limit}")
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         else:
-            axes.set_ylabel("median distance")
+            axes.set_ylabel(f"median {named}")
             axes.set_ylim(bottom=0)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure

@@ -95,8 +95,9 @@ def make_goal(
     if not victim.scored:
         raise BadInput("the victim tells no scores, so that no class is the least likely; choose another goal")
     with torch.no_grad():
-        logits = victim.logits(images).scatter(1, labels[:, None], torch.inf)
-    return Goal(labels, logits.argmin(1))
+        logits = victim.logits(images)
+    own = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)
+    return Goal(labels, logits.masked_fill(own, torch.inf).argmin(1))
 
 
 def in_turn(goal: Goal, logits: Tensor, count: int) -> list[Goal]:

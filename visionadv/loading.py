@@ -26,7 +26,11 @@ SORTS = (
 
 
 def load_victim(
-    name_or_path: str | None = None, *, classes: int | None = None, randomized: bool = False
+    name_or_path: str | None = None,
+    *,
+    classes: int | None = None,
+    shape: Sequence[int] | None = None,
+    randomized: bool = False,
 ) -> ModuleVictim | PredictVictim:
     """A victim that takes images in [0, 1].
 
@@ -35,10 +39,11 @@ def load_victim(
             normalisation and size are folded in; "torchvision:" and a name of torchvision's, with its default weights;
             a LightGBM model as text. None for the CNN of the package, of scikit-learn's digits.
         classes: as many as the victim must know, if that matters.
+        shape: of the images (C, H, W), or rows (D,), that it must take, if that matters; it is shown a black one.
         randomized: whether two answers about one image may differ.
 
     Raises:
-        BadInput: nothing there, no network, something else, or another number of classes.
+        BadInput: nothing there, no network, something else, another number of classes, or no such images.
     """
     name = os.path.expanduser(name_or_path or EMBEDDED)
     if name.startswith(TORCHVISION):
@@ -58,7 +63,19 @@ def load_victim(
     victim.randomized = randomized
     if isinstance(victim, ModuleVictim):  # convolutions of many channels are faster so
         victim.to(memory_format=getattr(victim.model, "memory_format", torch.channels_last))
+    if shape is not None:
+        _show(victim, shape, name)
     return victim
+
+
+def _show(victim: Any, shape: Sequence[int], name: str) -> None:
+    """Raises BadInput for a victim that can't take images of a shape, in whichever way it fails."""
+    try:
+        victim.decide(torch.zeros(1, *shape))
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"{name} can't take images of the shape {tuple(shape)}: {_told(error)}") from error
 
 
 def load_classifier(name: str) -> Any:

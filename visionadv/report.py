@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
+from visionadv.distances import NORMS
 from visionadv.page import ACCENT, OTHER, called, chart, figure_text, number, render
 from visionadv.papers import printed_medians
 from visionadv.summary import distance_at, median_curve
@@ -20,7 +21,6 @@ from visionadv.summary import distance_at, median_curve
 Record = dict[str, Any]  # an AttackRecord as a dictionary
 Pictures = Callable[[Record], tuple[np.ndarray, np.ndarray]]  # original and adversarial, (C, H, W) from 0 to 1
 
-_NORMS = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞"}
 _HEADLINES = {
     "success": ("Success", "of the images that aren't one as they are"),
     "robust": ("Robust accuracy", "of all images, what is still right after the attack"),
@@ -89,7 +89,7 @@ def report(
         reached=reached,
         shown=shown,
         success=_success_svg(attacked, config.get("report_distance")),
-        distance=f"{_NORMS[norm]} {config.get('report_distance')}",
+        distance=f"{NORMS[norm]} {config.get('report_distance')}",
         cards=[_card(record, norm, pictures, classes) for record in order[:max_cards]] if pictures else [],
         total=len(records),
         successes=successes,
@@ -119,7 +119,7 @@ def _card(record: Record, norm: str, pictures: Pictures, classes: Sequence[str])
         "target": None if record["target"] is None else name_of(record["target"]),
         "found": name_of(record["adversarial_class"]),
         "distance": number(record[norm]),
-        "norm": _NORMS[norm],
+        "norm": NORMS[norm],
         "queries": f"{record['queries']:,}",
     }
 
@@ -147,7 +147,7 @@ def _within_svg(records: Sequence[Record], norm: str) -> Markup | None:
         axes.step([0, *distances, 1.05 * distances[-1]], [0, *shares, shares[-1]], where="post", color=ACCENT)
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_xlabel(f"{_NORMS[norm]} distance")
+        axes.set_xlabel(f"{NORMS[norm]} distance")
 
     return chart(draw)
 
@@ -176,7 +176,7 @@ def _reached_svg(
         if printed:
             axes.plot(*zip(*printed, strict=True), "o", color=OTHER)
         axes.set_xlabel("queries")
-        axes.set_ylabel(f"median {_NORMS[norm]} distance")
+        axes.set_ylabel(f"median {NORMS[norm]} distance")
         axes.set_ylim(bottom=0)
 
     return chart(draw), shown

@@ -62,16 +62,15 @@ def median(values: Sequence[float]) -> dict[str, Any]:
     ordered, n = sorted(values), len(values)
     if n == 0:
         return {"value": None, "low": None, "high": None, "n": 0}
-    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     skipped = int(stats.binom.ppf(0.025, n, 0.5))
     low, high = (ordered[skipped - 1], ordered[n - skipped]) if skipped else (-math.inf, math.inf)
-    told = [value if math.isfinite(value) else None for value in (middle, low, high)]
+    told = [value if math.isfinite(value) else None for value in (_middle(ordered), low, high)]
     return dict(zip(("value", "low", "high"), told, strict=True)) | {"n": n}
 
 
 def median_curve(records: Sequence[Record], queries: Sequence[int], curve: str = "curve") -> list[float]:
     """The median distance that was reached with so many queries; infinite where most have no success yet."""
-    return [_middle([distance_at(record[curve], number) for record in records]) for number in queries]
+    return [_middle(sorted(distance_at(record[curve], number) for record in records)) for number in queries]
 
 
 def distance_at(curve: Sequence[Sequence[float]], queries: float) -> float:
@@ -79,6 +78,7 @@ def distance_at(curve: Sequence[Sequence[float]], queries: float) -> float:
     return min((distance for number, distance in curve if number <= queries), default=math.inf)
 
 
-def _middle(values: Sequence[float]) -> float:
-    ordered, n = sorted(values), len(values)
+def _middle(ordered: Sequence[float]) -> float:
+    """The median of values in their order; infinite without any."""
+    n = len(ordered)
     return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2 if n else math.inf

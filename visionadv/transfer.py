@@ -3,7 +3,8 @@
 An attack looks into a surrogate with all its gradients, and the victim sees a single image of each. What barely fools
 the surrogate seldom fools anybody else. So an attack within a distance takes all its steps, and of the images that it
 met the one that is the farthest beyond the surrogate's boundary is shown. An attack that looks for the smallest
-distance shows what it found, which its own confidence, if it has one, makes go farther.
+distance shows what it found, which its own confidence, if it has one, makes go farther; where the surrogate errs by
+itself that is the unchanged image, which the victim has seen: a failure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from visionadv.attacks import check_use
 from visionadv.goals import Goal
 from visionadv.oracles import DecisionOracle, GradientOracle
 
@@ -31,7 +33,11 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
         surrogate: a victim of `victims` that tells them.
         oracle: of the victim.
         seeds: (B,) of the attack's randomness.
+
+    Raises:
+        BadInput: as `attacks.check_use`.
     """
+    check_use(attack, oracle)
     oracle.begin()
     rows = oracle.left()
     if len(rows) == 0:
@@ -44,6 +50,6 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
     inner = (SurrogateOracle if fixed else attack.oracle)(surrogate, oracle.images[rows], some, **about)
     inner.begin()
     if inner.open.any():
-        attack.run(inner, seeds[rows])
+        attack.run(inner, seeds.to(rows.device)[rows])
     changed = (inner.best != oracle.images[rows]).flatten(1).any(1)  # what wasn't has been shown already
     oracle.reached(inner.best[changed], rows[changed])

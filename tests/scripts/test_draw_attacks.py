@@ -39,6 +39,24 @@ def test_curves_are_what_records_and_results_say(runs, tmp_path, run_here):
     assert curves_of(tmp_path / "kept")["within"] == {20: results["within@20"], 60: results["within@60"]}
 
 
+def test_what_is_drawn_together_belongs_together(tmp_path, run_here):
+    options = "--max_samples 2 --budget 60 --attack sign_opt".split()
+    for name, more in (("near", "--report_distance 2"), ("far", "--report_distance 3"), ("linf", "--norm linf")):
+        done = run_here("attack_images.py", *options, *more.split(), "--output_dir", name)
+        assert done.returncode == 0, done.stderr
+    for one, other, told in (
+        ("near", "far", "--report_distance is 2.0 in near and 3.0 in far; draw them apart"),
+        ("near", "linf", "--norm is l2 in near and linf in linf; draw them apart"),
+    ):
+        done = run_here("draw_attacks.py", "--runs", f"{one}={one}", f"{other}={other}")
+        assert done.returncode == 2 and told in done.stderr.strip().splitlines()[-1], done.stderr
+    manifest = json.loads((tmp_path / "near" / "manifest.json").read_text())
+    del manifest["config"]["attack"]
+    (tmp_path / "near" / "manifest.json").write_text(json.dumps(manifest))
+    done = run_here("draw_attacks.py", "--runs", "near=near")
+    assert done.returncode == 2 and "near is no finished run of attack_images.py" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -17,6 +17,18 @@ def test_a_substitute_is_taught_and_attacked(tmp_path, run_here):
     assert {row["queries"] for row in rows if not row["already"]} == {2} and any(row["success"] for row in rows)
 
 
+def test_images_that_nothing_can_be_learnt_from(tmp_path, run_here):
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"x": [0.0, 1.0], "label": [0, 1]})
+    for split in ("train", "test"):
+        rows.to_parquet(tmp_path / "rows" / f"{split}.parquet")
+    done = run_here("train_substitute.py", "--dataset_name", str(tmp_path / "rows"), "--output_dir", "x")
+    assert done.returncode == 2 and "has rows of numbers, and no net here takes these" in done.stderr
+    done = run_here("train_substitute.py", "--seed_samples", "1", "--output_dir", "x")
+    assert done.returncode == 2 and "images of 'train' are of one class" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -290,6 +290,12 @@ def test_least_likely_aims_at_the_goals_target():
     assert run("least_likely", "linf", victim, images, eps=0.3, targets=targets).found.all()
 
 
+def test_who_knows_no_targets_says_so():
+    victim, images = linear(3), images_near_the_middle(2)
+    with pytest.raises(BadInput, match="DeepFool knows no targets"):
+        run("deepfool", "l2", victim, images, targets=(victim.model(images).argmax(1) + 1) % 3)
+
+
 def test_unknown_attacks_and_options_are_refused():
     with pytest.raises(BadInput, match="no attack 'pdg'"):
         attack_named("pdg")

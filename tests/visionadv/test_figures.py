@@ -9,6 +9,7 @@ from visionadv.figures import (
     label_correlation,
     landscapes,
     norm_statistics,
+    query_curves,
     radar,
     robustness_curves,
     sensitivity,
@@ -36,6 +37,26 @@ def test_curves_begin_at_clean_accuracy_and_know_their_judge():
     assert points(second.lines[1]) == [(0, 0.8), (0.1, 0.4)] and second.get_title() == "AutoAttack"
     band = first.collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.2) and band[:, 1].max() == pytest.approx(1.0)
+
+
+def test_what_the_paper_has_stands_beside_the_same_distance():
+    """Crosses, and dashes for what they are of: distances before clipping."""
+    curves = {
+        "opt": {
+            kind: {10: estimate(value), 20: estimate(value - 1)} for kind, value in (("median", 3), ("unclipped", 4))
+        },
+        "other": {"median": {10: estimate(2.0)}, "unclipped": {10: estimate(2.5)}},
+    }
+    [axes] = query_curves(curves, {"opt": [(10, 5.0)]}, norm="l2").axes
+    assert [(line.get_linestyle(), points(line)) for line in axes.lines] == [
+        ("-", [(10, 3), (20, 2)]),
+        ("None", [(10, 5)]),
+        ("--", [(10, 4), (20, 3)]),
+        ("-", [(10, 2)]),
+    ]
+    assert axes.get_ylabel() == "median L2 distance"
+    curves["opt"]["within"] = curves["other"]["within"] = {10: estimate(0.5)}
+    assert query_curves(curves, {}, norm="l2", within=1.5).axes[1].get_ylabel() == "success within 1.5"
 
 
 def test_a_radar_is_relative_to_the_best():

@@ -75,6 +75,18 @@ def test_a_model_of_transformers_with_its_processor(tmp_path, processor):
     assert larger.shape == (2, 3), "resized inside"
 
 
+def test_images_that_a_victim_can_not_take(tmp_path):
+    """Told in a line, whichever way the model fails: of one channel where there are three, rows, images too small."""
+    tiny_resnet().save_pretrained(tmp_path)
+    ViTImageProcessor(**NORMAL, do_resize=False).save_pretrained(tmp_path)
+    assert load_victim(str(tmp_path), shape=(3, 20, 24)).classes == 3
+    for shape in ((5, 32, 32), (28,)):
+        with pytest.raises(BadInput, match=rf"can't take images of the shape \({shape[0]}, ?[0-9 ,]*\)"):
+            load_victim(str(tmp_path), shape=shape)
+    with pytest.raises(BadInput, match=r"1, 8, 8"):
+        load_victim(shape=(1, 9, 9))
+
+
 class Posterized(ViTImageProcessor):
     """What no normalisation is."""
 

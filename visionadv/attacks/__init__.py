@@ -4,7 +4,8 @@ An attack is a frozen dataclass of its hyperparameters, by default those of its 
 see and `norms` which distances it knows; `eps` is its usual limit, None where it looks for the smallest distance
 (`either`: unless it is given one), and `budget` its usual number of queries, where it would go on for a very long time.
 `run(oracle, seeds)` asks the oracle, which keeps what it finds; `seeds` (B,) are those of `noise`. Where not all images
-will do, `check` says so of their shape, and where a first step takes many queries `least_budget` says how many.
+will do, `check` says so of their shape, and where a first step takes many queries `least_budget` says how many;
+`targeted` is False of those that know no targets, and `partial` True of those that do with the likeliest scores.
 """
 
 from __future__ import annotations
@@ -104,6 +105,24 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
             raise BadInput(
                 f"{name}'s {option} must be above 0{' and below 1' if option in BELOW_ONE else ''}, not {value}"
             )
+
+
+def check_use(attack: Any, oracle: Any) -> None:
+    """Raises BadInput for what an attack can't do: to images of that shape, in that norm, with a target, unseen scores.
+
+    Args:
+        attack: one of them.
+        oracle: of `oracles`, of the victim.
+    """
+    name = type(attack).__name__
+    if hasattr(attack, "check"):
+        attack.check(oracle.images.shape[1:])
+    if oracle.norm not in attack.norms:
+        raise BadInput(f"{name} knows {' and '.join(attack.norms)}, and not {oracle.norm}")
+    if oracle.goal.targets is not None and not getattr(attack, "targeted", True):
+        raise BadInput(f"{name} knows no targets; give a goal without")
+    if oracle.top_k is not None and not getattr(attack, "partial", False):
+        raise BadInput(f"{name} needs the scores of all classes; leave out top_k, or take nes")
 
 
 def parse_options(name: str, pairs: Sequence[str]) -> dict[str, Any]:

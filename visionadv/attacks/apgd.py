@@ -22,8 +22,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import unit, wide
-from visionadv.distances import project, steepest
+from visionadv.distances import project, steepest, unit, wide
 from visionadv.goals import Goal, in_turn
 from visionadv.losses import LOSSES, Loss
 from visionadv.noise import normal, uniform

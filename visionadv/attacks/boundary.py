@@ -20,8 +20,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import NOISES, blended_start, unit, wide
-from visionadv.distances import size
+from visionadv.attacks.line_search import NOISES, blended_start
+from visionadv.distances import size, unit, wide
 from visionadv.noise import normal
 from visionadv.oracles import DecisionOracle
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from visionadv.distances import wide
 from visionadv.losses import margin_up_to
 from visionadv.oracles import GradientOracle, ScoreOracle
 
@@ -76,7 +77,7 @@ class CarliniWagnerL2:
             values, slopes, logits = oracle.gradient(images, rows, margin_up_to(self.confidence))
             reached[rows] |= oracle.succeeds(logits, rows)
             delta = images - centre
-            weight = constant[rows].view(-1, *[1] * (images.ndim - 1))
+            weight = wide(constant[rows], images)
             slope = (2 * delta - weight * slopes) * 2 * images * (1 - images)  # d x' / d w = 2 x' (1 - x')
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             rate = self.step_size * (1 - 0.999**number) ** 0.5 / (1 - 0.9**number)

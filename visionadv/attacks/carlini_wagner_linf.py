@@ -24,8 +24,7 @@ import torch
 from torch import Tensor
 
 from visionadv.attacks.carlini_wagner_l2 import NEARLY
-from visionadv.attacks.line_search import wide
-from visionadv.distances import size
+from visionadv.distances import size, wide
 from visionadv.losses import margin_up_to
 from visionadv.oracles import GradientOracle
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.distances import size, steepest
+from visionadv.distances import size, steepest, wide
 from visionadv.losses import cross_entropy
 from visionadv.oracles import GradientOracle
 
@@ -51,5 +51,5 @@ class Ddn:
             norm = norm * (1 + self.gamma - 2 * self.gamma * reached.to(norm.dtype))
             length = size(delta, "l2")
             scale = torch.where(length > 0, norm / length, 0.0)  # a gradient of 0 leads nowhere
-            delta = (originals + scale.view(-1, *[1] * (delta.ndim - 1)) * delta).clamp(0, 1) - originals
+            delta = (originals + wide(scale, delta) * delta).clamp(0, 1) - originals
         oracle.logits(originals + delta, rows)

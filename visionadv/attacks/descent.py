@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import START_TOLERANCE, STARTS, local_distance, start, unit, wide
+from visionadv.attacks.line_search import START_TOLERANCE, STARTS, local_distance, start
+from visionadv.distances import unit, wide
 from visionadv.noise import normal
 from visionadv.oracles import DecisionOracle
 

@@ -23,9 +23,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import unit, wide
 from visionadv.box import nearest_in_box
-from visionadv.distances import size
+from visionadv.distances import size, unit, wide
 from visionadv.goals import Goal, in_turn
 from visionadv.noise import normal, uniform
 from visionadv.oracles import GradientOracle

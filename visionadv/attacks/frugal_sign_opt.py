@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from visionadv.attacks.hop_skip_jump import Votes
-from visionadv.attacks.line_search import NOISES, bisect, blended_start, parts, reached_at, unit, wide
-from visionadv.distances import size
+from visionadv.attacks.line_search import NOISES, bisect, blended_start, parts, reached_at
+from visionadv.distances import size, unit, wide
 from visionadv.noise import normal
 from visionadv.oracles import DecisionOracle
 

@@ -21,8 +21,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import NOISES, blended_start, parts, unit, wide
-from visionadv.distances import size
+from visionadv.attacks.line_search import NOISES, blended_start, parts
+from visionadv.distances import size, unit, wide
 from visionadv.noise import normal, uniform
 from visionadv.oracles import DecisionOracle
 

@@ -18,6 +18,7 @@ two gradients and not one for each class.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,6 +51,10 @@ class Jsma:
         others = oracle.clean.scatter(1, oracle.goal.labels[:, None], -torch.inf)
         for targets in others.topk(min(self.candidates, others.shape[1]) - 1, dim=1).indices.T:
             self._towards(oracle, targets)
+
+    def least_budget(self, shape: Sequence[int]) -> int:
+        """The unchanged image, two gradients, and what the first pair makes of it."""
+        return 4
 
     def _towards(self, oracle: GradientOracle, targets: Tensor) -> None:
         """Changes pairs of values in favour of the classes `targets` (B,)."""

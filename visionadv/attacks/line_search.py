@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from visionadv.configs import BadInput
-from visionadv.distances import size
+from visionadv.distances import size, unit, wide
 from visionadv.noise import normal, uniform
 from visionadv.oracles import DecisionOracle
 from visionadv.pool import Pool
@@ -28,17 +28,6 @@ BLENDED = 1e-3  # share of such an image that its blend with the original is kno
 GROWTH = 0.01  # of a bracket, each time it doesn't hold the boundary
 AT_ONCE, VALUES_AT_ONCE = 50, 2**20  # directions of an image, and how many values they may have together
 FARTHEST = {"untargeted": 20.0, "targeted": 100.0}  # distance at which a bracket stops to grow
-
-
-def wide(values: Tensor, like: Tensor) -> Tensor:
-    """(n,) values with as many dimensions as `like` (n, ...)."""
-    return values.view(-1, *[1] * (like.ndim - 1))
-
-
-def unit(directions: Tensor, norm: str) -> Tensor:
-    """Directions of norm 1; none stays none."""
-    lengths = size(directions, norm).clamp(min=torch.finfo(directions.dtype).tiny)
-    return directions / wide(lengths, directions)
 
 
 def parts(total: int, like: Tensor) -> Iterator[tuple[int, int]]:

@@ -11,12 +11,12 @@ of the target, brought within a large distance of the original (Algorithm 2). Th
 A step is halved until the target stays among the k; where no step keeps it there, the shrinking is halved.
 
 Deviations: the details are those of the authors' code: 200 steps of 50 probes, a step of 0.01 at an eps of 0.05 that is
-halved where the likelihood is worse than five steps before, and when and how fast the distance of Algorithm 2 shrinks.
-A pair of which one probe isn't told the target's score doesn't count; they take the other probe's score alone, which
-says little about the direction. All checks are counted as queries. The usual eps is that of
-PGD, 0.3; the paper's 0.05 is for ImageNet. L2, of which the paper doesn't speak, takes steepest
-steps of that norm. Without a target the likelihood of the label is seen for as long as there is no success, so that
-`top_k` changes nothing. The label-only setting is missing.
+halved where the likelihood is worse than at the first of the last five steps, and when and how fast the distance of
+Algorithm 2 shrinks. A pair of which one probe isn't told the target's score doesn't count; they take the other probe's
+score alone, which says little about the direction. All checks are counted as queries. The usual eps is that of PGD,
+0.3; the paper's 0.05 is for ImageNet. L2, of which the paper doesn't speak, takes steepest steps of that norm. Without
+a target the likelihood of the label is seen for as long as there is no success, so that `top_k` changes nothing. The
+label-only setting is missing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import STARTS, parts, wide
+from visionadv.attacks.line_search import STARTS, parts
 from visionadv.configs import BadInput
-from visionadv.distances import project, steepest
+from visionadv.distances import project, steepest, wide
 from visionadv.losses import cross_entropy
 from visionadv.noise import normal
 from visionadv.oracles import ScoreOracle

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 
 from visionadv.attacks.descent import PRECISION, Descent, Measure, around, descend, descents, length
-from visionadv.attacks.line_search import local_distance, wide
+from visionadv.attacks.line_search import local_distance
+from visionadv.distances import wide
 from visionadv.oracles import DecisionOracle
 
 

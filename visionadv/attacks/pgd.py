@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from visionadv.distances import project, steepest
+from visionadv.distances import project, steepest, wide
 from visionadv.losses import LOSSES, Loss
 from visionadv.noise import normal, uniform
 from visionadv.oracles import GradientOracle
@@ -73,4 +73,4 @@ def random_start(oracle: GradientOracle, seeds: Tensor, restart: int, like: Tens
     direction = normal(seeds, 2 * restart, shape, dtype=dtype)
     length = uniform(seeds, 2 * restart + 1, (1,), dtype=dtype) * oracle.limit
     lengths = torch.linalg.vector_norm(direction.flatten(1), 1 if oracle.norm == "l1" else 2, dim=1)
-    return direction * (length[:, 0] / lengths).view(-1, *[1] * len(shape))
+    return direction * wide(length[:, 0] / lengths, direction)

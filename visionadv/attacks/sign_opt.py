@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from visionadv.attacks.descent import Descent, around, descend, descents, rises
-from visionadv.attacks.line_search import START_TOLERANCE, parts, wide
+from visionadv.attacks.line_search import START_TOLERANCE, parts
+from visionadv.distances import wide
 from visionadv.oracles import DecisionOracle
 
 

@@ -24,8 +24,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from visionadv.attacks.line_search import unit, wide
 from visionadv.configs import BadInput
+from visionadv.distances import unit, wide
 from visionadv.losses import cross_entropy, margin
 from visionadv.noise import uniform
 from visionadv.oracles import ScoreOracle

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from visionadv.attacks.descent import Descent, around, descend, descents, rises
-from visionadv.attacks.line_search import wide
+from visionadv.distances import wide
 from visionadv.oracles import DecisionOracle
 
 SMALLEST_CHANGE = 1e-7  # of a coordinate

@@ -18,9 +18,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from visionadv.attacks.descent import descend, descents
-from visionadv.attacks.line_search import unit
 from visionadv.attacks.opt import estimate
 from visionadv.attacks.sign_opt import sign_slope
+from visionadv.distances import unit
 from visionadv.oracles import DecisionOracle
 
 

@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 
 
 class Classifier(nn.Module, PyTorchModelHubMixin):
-    """From images (B, C, H, W), or rows (B, D), to logits (B, K). A subclass calls `begin`, and has `features`.
+    """From images (B, C, H, W) to logits (B, K). A subclass calls `begin`, and has `features`.
 
     `from_pretrained` takes a folder or a Hub id, `save_pretrained` a folder, and `push_to_hub` a Hub id.
     """

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from visionadv.configs import BadInput
-from visionadv.distances import project, steepest
+from visionadv.distances import project, steepest, wide
 from visionadv.noise import normal, uniform
 from visionadv.training.vicinity import Batch
 
@@ -43,7 +43,7 @@ def ascend(
     """
     radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))
     moved = images if start is None else (images + start).clamp(0, 1)
-    length = step_size * radii.view(-1, *[1] * (images.ndim - 1))
+    length = step_size * wide(radii, images)
     with evaluating(model) as asked, torch.enable_grad():
         for _ in range(steps):
             moved = moved.detach().requires_grad_()
@@ -67,7 +67,7 @@ def evaluating(model: Any) -> Iterator[Any]:
 def random_start(batch: Batch, radius: float | Tensor, norm: str = "linf") -> Tensor:
     """(B, C, H, W) within the radius: uniform in the cube, or of a uniform length in a random direction."""
     images, shape = batch.images, batch.images.shape[1:]
-    radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).view(-1, *[1] * len(shape))
+    radii = wide(torch.as_tensor(radius, dtype=images.dtype, device=images.device), images)
     if norm == "linf":
         return radii * (2 * uniform(batch.seeds + START, batch.step, shape, dtype=images.dtype) - 1)
     direction = normal(batch.seeds + START, batch.step, shape, dtype=images.dtype)

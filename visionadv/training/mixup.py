@@ -14,6 +14,7 @@ from scipy import special
 from torch import Tensor
 
 from visionadv.configs import BadInput
+from visionadv.distances import wide
 from visionadv.noise import uniform
 from visionadv.training.label_smoothing import one_hot
 from visionadv.training.vicinity import Batch, Vicinity
@@ -31,7 +32,7 @@ def pairing(batch: Batch, a: float) -> tuple[Tensor, Tensor]:
 
 def mixed(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:
     """(B, ...) each with its share of its partner's."""
-    share = share.view(-1, *[1] * (values.ndim - 1))
+    share = wide(share, values)
     return (1 - share) * values + share * values[partner]
 
 
