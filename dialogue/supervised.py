@@ -152,7 +152,8 @@ def calibrate(agent: NegotiationAgent, views: Views) -> float:
         found = _run(agent, views, decide=False)
         return float(found["word_loss"].double().sum() / found["words"].sum())
 
-    scale = float(minimize_scalar(loss, bounds=CALIBRATED, method="bounded", options={"xatol": 1e-3}).x)
+    found: Any = minimize_scalar(loss, bounds=CALIBRATED, method="bounded", options={"xatol": 1e-3})
+    scale = float(found.x)
     loss(scale)
     return scale
 

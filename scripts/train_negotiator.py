@@ -122,17 +122,18 @@ def supervise(
 
     set_seed(options.seed)
     agent = build(config, train)
+    held_out = Views(agent.vocabulary, validation)
     trainer = SupervisedTrainer(
         model=agent,
         args=options,
         train_dataset=Views(agent.vocabulary, train),
-        eval_dataset=Views(agent.vocabulary, validation),
+        eval_dataset=held_out,
         data_collator=collate,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     agent = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
     if config.calibrate:
-        calibrate(agent, trainer.eval_dataset)
+        calibrate(agent, held_out)
     return agent, trainer.cpu_seconds
 
 

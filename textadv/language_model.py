@@ -86,7 +86,7 @@ class LanguageModel:
         if config.is_encoder_decoder:
             raise BadInput(f"{name} is an encoder-decoder ({config.model_type}); give a causal language model")
         try:
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise BadInput(f"{name} is no causal language model that can be loaded; give another one") from error

@@ -66,7 +66,7 @@ def new_model(config: TrainLMConfig, vocab_size: int) -> Any:
         raise BadInput(f"{config.config_name} configures no language model; give the config.json of one") from error
 
 
-def _gpt2(config: TrainLMConfig, special: dict[str, int]) -> GPT2Config:
+def _gpt2(config: TrainLMConfig, special: dict[str, Any]) -> GPT2Config:
     return GPT2Config(
         n_positions=config.max_length,
         n_embd=config.d_model,
@@ -80,7 +80,7 @@ def _gpt2(config: TrainLMConfig, special: dict[str, int]) -> GPT2Config:
     )
 
 
-def _llama(config: TrainLMConfig, special: dict[str, int]) -> LlamaConfig:
+def _llama(config: TrainLMConfig, special: dict[str, Any]) -> LlamaConfig:
     """Its only dropout is that of the attention."""
     return LlamaConfig(
         max_position_embeddings=config.max_length,

@@ -221,7 +221,7 @@ class LstmDecoder(LstmPreTrainedModel):
 class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
     """Encoder, decoder and output layer, with everything that `generate` and the Trainer ask for."""
 
-    _tied_weights_keys: ClassVar[dict[str, str]] = {
+    _tied_weights_keys: ClassVar[dict[str, str]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
         "lm_head.weight": "encoder.embed_tokens.weight",
         "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
     }
@@ -255,8 +255,8 @@ class LstmSeq2SeqForConditionalGeneration(LstmPreTrainedModel, GenerationMixin):
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.lm_head = value
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Labels (N, M) moved one place to the right, behind the start piece; ignored ones become padding."""

@@ -77,7 +77,7 @@ class FrugalSignOpt:
             tolerance = max(self.tolerance / number, self.least_tolerance)
             new = self.ascent(oracle, rows, theta, distance, seeds[rows], beta, count, drawn)
             way = unit(new + self.memory * unit(beside(way, theta), "l2"), "l2")
-            theta, distance, alpha = descend(oracle, rows, theta, distance, way, alpha, tolerance)
+            theta, distance, alpha = step_down(oracle, rows, theta, distance, way, alpha, tolerance)
             alpha = alpha.masked_fill(alpha < SMALLEST_STEP, self.alpha)  # nothing is so small that it would gain
             drawn += count
 
@@ -120,7 +120,7 @@ def polar(delta: Tensor) -> tuple[Tensor, Tensor]:
     return unit(delta, "l2"), size(delta, "l2")
 
 
-def descend(
+def step_down(
     oracle: DecisionOracle,
     rows: Tensor,
     theta: Tensor,

@@ -8,6 +8,7 @@ ResNet-50 as they are, for pictures, of 224 by 224 in the papers: 11,689,512 and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -31,7 +32,7 @@ class Vgg16(Classifier):
 
         super().__init__()
         self.begin(shape, classes, mean, std, labels, smallest=32)
-        layers = list(vgg16_bn(weights=None).features)
+        layers = list(vgg16_bn(weights=None).features.children())
         layers[0] = nn.Conv2d(shape[0], 64, 3, padding=1)
         values = 512 * (shape[1] // 32) * (shape[2] // 32)
         self.features = nn.Sequential(*layers, nn.Flatten(), nn.Linear(values, classes))
@@ -54,7 +55,7 @@ class ResNet18(Classifier):
 
         super().__init__()
         self.begin(shape, classes, mean, std, labels, smallest=8)
-        net = resnet18(weights=None, num_classes=classes)
+        net: Any = resnet18(weights=None, num_classes=classes)
         net.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)
         net.maxpool = nn.Identity()
         self.features = net
