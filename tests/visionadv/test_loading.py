@@ -76,7 +76,7 @@ def test_a_model_of_transformers_with_its_processor(tmp_path, processor):
 
 
 def test_images_that_a_victim_can_not_take(tmp_path):
-    """Told in a line, whichever way the model fails: of one channel where there are three, rows, images too small."""
+    """Told in a line, whichever way the model fails: five channels where there are three, rows, another size."""
     tiny_resnet().save_pretrained(tmp_path)
     ViTImageProcessor(**NORMAL, do_resize=False).save_pretrained(tmp_path)
     assert load_victim(str(tmp_path), shape=(3, 20, 24)).classes == 3
