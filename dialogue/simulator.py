@@ -44,12 +44,15 @@ def corpus(split: str) -> list[Dialogue]:
     """Both views of every dialogue of a split. No two splits share a table, whoever sits where."""
     if split not in DIALOGUES:
         raise BadInput(f"no split {split!r} in the embedded data set; there are {', '.join(DIALOGUES)}")
+    return list(_corpus(split))
+
+
+@cache
+def _corpus(split: str) -> tuple[Dialogue, ...]:
+    """`corpus`, played once in a process: seconds of work."""
     tables = scenarios(split)
-    found = []
-    for i in range(DIALOGUES[split]):
-        rng = random.Random(f"{split}:{i}")
-        found += negotiate(rng.choice(tables), rng)
-    return found
+    rngs = [random.Random(f"{split}:{i}") for i in range(DIALOGUES[split])]
+    return tuple(view for rng in rngs for view in negotiate(rng.choice(tables), rng))
 
 
 def scenarios(split: str) -> list[Scenario]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,7 @@ def _rows(config: DataConfig, split: str) -> Any:
     if config.dataset_name is None:
         if split not in EMBEDDED_ROWS:
             raise BadInput(f"no split {split!r} in {_describe(config)}; there are {', '.join(EMBEDDED_ROWS)}")
-        from textadv import grammar
-
-        pairs = grammar.generate(split, EMBEDDED_ROWS[split])
-        return {column: [pair[column] for pair in pairs] for column in ("source", "target")}
+        return _embedded(split)
     from datasets import Dataset
 
     splits = _load(config.dataset_name, config.dataset_config_name)
@@ -143,6 +141,15 @@ def _rows(config: DataConfig, split: str) -> Any:
     if split not in splits:
         raise BadInput(f"no split {split!r} in {config.dataset_name}; there are {', '.join(map(str, splits))}")
     return splits[split]
+
+
+@cache
+def _embedded(split: str) -> dict[str, list[str]]:
+    """The columns of a split of the embedded data set; seconds of work, which a process does once."""
+    from textadv import grammar
+
+    pairs = grammar.generate(split, EMBEDDED_ROWS[split])
+    return {column: [pair[column] for pair in pairs] for column in ("source", "target")}
 
 
 def _load(name: str, config_name: str | None) -> Any:

@@ -138,7 +138,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
         pass
 
     def trained(folder, on_step):
-        config = AdversarialTrainingConfig(rounds=2, round_dialogues=32, reactive_every=2)
+        config = AdversarialTrainingConfig(rounds=2, round_dialogues=16, reactive_every=2)
         return adversarial_training(agent(0), agent(1), config, lessons(), folder=folder, on_step=on_step)
 
     names, seen = [], []
@@ -155,7 +155,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
 
         return on_step
 
-    for count in (3, 8, 9, 17, 1000):
+    for count in (1, 3, 4, 1000):
         seen.clear()
         try:
             cut = trained(tmp_path / "cut", until(count))

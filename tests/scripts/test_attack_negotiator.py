@@ -33,15 +33,15 @@ def records_of(folder):
 
 def test_the_embedded_target_loses(tmp_path, run_here):
     """The README's command, on fewer dialogues."""
-    options = ["--max_samples", "40", "--output_dir", str(tmp_path / "run")]
+    options = ["--max_samples", "20", "--output_dir", str(tmp_path / "run")]
     done = run_here("attack_negotiator.py", *options)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["advantage"]["n"] == 40 and results["advantage"]["value"] >= 3
+    assert results["advantage"]["n"] == 20 and results["advantage"]["value"] >= 3
     assert results["special_tokens"]["value"] == 0 and results["changed_words"]["value"] <= 2
     assert results["par"]["value"] == results["success"]["value"]
     page = (tmp_path / "run" / "report.html").read_text()
-    assert page.count('class="talk panel') == 40 and "Adaptive attack on the embedded RL agent" in page
+    assert page.count('class="talk panel') == 20 and "Adaptive attack on the embedded RL agent" in page
     assert "<ins>" in page and "without it the target could say" in page and "Here the deal turned" in page
 
 

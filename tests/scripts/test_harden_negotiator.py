@@ -20,8 +20,8 @@ LAUNCH = (
     "-m accelerate.commands.accelerate_cli launch --num_machines 1 --dynamo_backend no --mixed_precision no".split()
 )
 SHORT = (
-    "--max_samples 60 --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 8 --rounds 2 "
-    "--round_dialogues 16 --reactive_every 1 --reactive_words 9 --evaluated_dialogues 12 --max_turns 4 "
+    "--max_samples 24 --rl_dialogues 8 --rl_batch_size 4 --validate_every 4 --validation_dialogues 4 --rounds 2 "
+    "--round_dialogues 8 --reactive_every 1 --reactive_words 3 --evaluated_dialogues 8 --max_turns 4 "
     "--min_agreement 0"
 ).split()
 
@@ -63,7 +63,7 @@ def test_the_folder_tells_before_and_after(whole):
     attacks = {f"advantage_{name}" for name in ("rl", "reactive", "adaptive")}
     measured = attacks | {"agreement", "score", "partner_score", "perplexity", "exact_selection"}
     assert measured | {f"{name}_before" for name in measured} | {"advantage_fresh"} <= set(results)
-    assert all(results[name]["n"] == 12 for name in attacks) and results["agreement"]["n"] == 60
+    assert all(results[name]["n"] == 8 for name in attacks) and results["agreement"]["n"] == 5 * 8
     rounds = json.loads((folder / "rounds.json").read_text())
     assert rounds["chosen"] in (1, 2) and len(rounds["payoffs"]) == 3
     kept = load_file(folder / f"round-{rounds['chosen']}" / "target" / "best" / "model.safetensors")
@@ -91,7 +91,7 @@ def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, 
         "fresh": folder / "fresh" / "best",
     }
     for name, target in {"rl": "me/agent", "fresh": str(folder), "adaptive": str(folder)}.items():
-        command = ["--attack", "rl" if name == "fresh" else name, "--max_samples", "12", "--max_turns", "4"]
+        command = ["--attack", "rl" if name == "fresh" else name, "--max_samples", "8", "--max_turns", "4"]
         command += ["--model_name_or_path", target, "--speaker_name_or_path", str(agents / "partner")]
         command += ["--adversary_name_or_path", str(adversaries.get(name, "")), "--output_dir", str(tmp_path / name)]
         run = run_script if target == "me/agent" else run_here
@@ -105,8 +105,9 @@ def test_loaded_back_by_its_id_it_gives_the_same_table(whole, agents, tmp_path, 
 def test_killed_and_started_again(agents, tmp_path, run_here):
     """`kill -9` in a round, then the same command: the weights of an uninterrupted run, bit by bit."""
     once, cut = tmp_path / "once", tmp_path / "cut"
-    assert run_here("harden_negotiator.py", *options(agents, once)).returncode == 0
-    command = [sys.executable, str(ROOT / "scripts" / "harden_negotiator.py"), *options(agents, cut)]
+    one_round = ("--rounds", "1", "--evaluated_attacks", "reactive")
+    assert run_here("harden_negotiator.py", *options(agents, once, *one_round)).returncode == 0
+    command = [sys.executable, str(ROOT / "scripts" / "harden_negotiator.py"), *options(agents, cut, *one_round)]
     process = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -116,12 +117,12 @@ def test_killed_and_started_again(agents, tmp_path, run_here):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list(cut.glob("round-1/target/checkpoint-*")), "killed in the first round"
-    done = run_here("harden_negotiator.py", *options(agents, cut))
+    done = run_here("harden_negotiator.py", *options(agents, cut, *one_round))
     assert done.returncode == 0, done.stderr
     assert filecmp.cmp(cut / "model.safetensors", once / "model.safetensors", shallow=False)
     first, second = (json.loads((folder / "results.json").read_text()) for folder in (cut, once))
     assert first == second
-    again = run_here("harden_negotiator.py", *options(agents, once))
+    again = run_here("harden_negotiator.py", *options(agents, once, *one_round))
     assert again.returncode == 0 and "already finished" in again.stdout
 
 

@@ -18,8 +18,8 @@ from textadv.words import contains_words, shares_no_position
 ROOT = Path(__file__).parents[2]
 CPU = {"ACCELERATE_USE_CPU": "true"}
 TINY = (
-    "--steps 1 --refine_rounds 3 --candidates 16 --held_out_samples 6 --max_eval_samples 8 --max_samples 150 "
-    "--attacked_samples 8 --attack_candidates 8 --attack_refine_rounds 3 --steps_per_round 4 --save_steps 2 "
+    "--steps 1 --refine_rounds 3 --candidates 16 --held_out_samples 4 --max_eval_samples 4 --max_samples 150 "
+    "--attacked_samples 4 --attack_candidates 8 --attack_refine_rounds 3 --steps_per_round 4 --save_steps 2 "
     "--warmup_steps 1 --per_device_train_batch_size 8"
 ).split()
 
@@ -36,13 +36,13 @@ def without_seconds(path: Path) -> list[dict]:
 
 def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     """A whole run; then the same one from what a kill in the second round's training leaves; then a push."""
-    done = run_script("harden_seq2seq.py", "--output_dir", "whole", *TINY, env=CPU)
+    done = run_here("harden_seq2seq.py", "--output_dir", "whole", *TINY, env=CPU)
     assert done.returncode == 0, done.stderr
     whole, again = tmp_path / "whole", tmp_path / "again"
     results = json.loads((whole / "results.json").read_bytes())
     for name in ("bleu", "success", "changed_words", "success_disjoint"):
         assert set(results[name]) == set(results[f"{name}_before"]) == {"value", "low", "high", "n"}
-    assert (results["success"]["n"], results["bleu"]["n"], results["success_drop"]["n"]) == (6, 8, 6)
+    assert (results["success"]["n"], results["bleu"]["n"], results["success_drop"]["n"]) == (4, 4, 4)
     attacks = [*whole.glob("*/records.jsonl"), *whole.glob("*/*/records.jsonl")]
     attacked = sum(row["seconds"] for path in attacks for row in lines(path))
     trained = [json.loads((whole / f"round-{n}" / "training.json").read_bytes())["seconds"] for n in (1, 2)]
@@ -60,7 +60,7 @@ def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     assert results["transferred"]["n"] == len(old)
     assert sum(held) == round((results["transferred"]["value"] or 0) * len(old))
     attacked = [{row["example_id"] for row in lines(whole / f"round-{n}/attack/records.jsonl")} for n in (1, 2)]
-    assert [len(ids) for ids in attacked] == [8, 8] and not attacked[0] & attacked[1]
+    assert [len(ids) for ids in attacked] == [4, 4] and not attacked[0] & attacked[1]
     for number in (1, 2):
         folder = whole / f"round-{number}"
         made = json.loads((folder / "attack" / "manifest.json").read_bytes())["config"]
@@ -108,7 +108,7 @@ def test_keywords_and_the_controls(run_here, tmp_path):
     assert all(row["keywords"] == ["Hund"] for row in rows)
     pairs = lines(tmp_path / "keywords" / "round-1" / "pairs.jsonl")
     assert pairs and not any(contains_words(pair["reference"], ["Hund"]) for pair in pairs)
-    for adversary, count in (("random_words", 8), ("none", None)):
+    for adversary, count in (("random_words", 4), ("none", None)):
         made = ["--output_dir", adversary, *TINY, *common, "--adversary", adversary]
         done = run_here("harden_seq2seq.py", *made, env=CPU)
         assert done.returncode == 0, done.stderr
