@@ -65,7 +65,7 @@ def main(
     if other.surrogate_name_or_path:
         surrogate = load_victim(other.surrogate_name_or_path, **fit)
     check(attack, config, norm, data.shape, surrogate or victim, surrogate=surrogate is not None)
-    starts = images_to_start_from(config, source, attack)
+    starts = images_to_start_from(config, source, attack, data.shape)
     oracles = make_oracles(config, attack, norm, starts, surrogate is not None)
     attacked = places(data, config.target, arguments.max_samples)
     fingerprint = {"images": data.fingerprint, "victim": victim.fingerprint()}
@@ -103,6 +103,7 @@ def check(
     attack: Any, config: AttackConfig, norm: str, shape: tuple[int, ...], victim: Any, *, surrogate: bool
 ) -> None:
     """Raises BadInput for what the attack can't do to images of a shape and this victim; `surrogate`: it is one."""
+    from visionadv.attacks import least_budget
     from visionadv.oracles import DecisionOracle, GradientOracle
 
     name = config.attack
@@ -128,27 +129,28 @@ def check(
         raise BadInput("--budget counts queries of the victim, which sees one image of a transfer attack; leave it out")
     if hasattr(attack, "check"):
         attack.check(shape)
-    usual = 3 if attack.oracle is GradientOracle else 2  # the unchanged image, its gradient, what comes of it
-    least = attack.least_budget(shape) if hasattr(attack, "least_budget") else usual
+    least = least_budget(attack, shape)
     if (config.budget or least) < least:
         raise BadInput(f"{name} needs {least} queries for a first step; --budget {config.budget} is too small")
-    if surrogate and not victim.differentiable and attack.eps is not None:
-        raise BadInput(f"{name} on a surrogate follows its gradients, and this one has none; give a net")
     if attack.oracle is GradientOracle and not victim.differentiable:
         raise BadInput(f"{name} needs gradients, and this victim has none; hop_skip_jump needs decisions only")
     if attack.oracle is not DecisionOracle and not victim.scored:
         raise BadInput(f"{name} needs scores, and this victim tells none; hop_skip_jump needs decisions only")
 
 
-def images_to_start_from(config: AttackConfig, source: DataConfig, attack: Any) -> Any:
-    """Those of the targets, for attacks that must begin at one of them; else none."""
+def images_to_start_from(config: AttackConfig, source: DataConfig, attack: Any, shape: tuple[int, ...]) -> Any:
+    """Those of the targets, for attacks that must begin there; else none. Raises BadInput for another shape."""
     from visionadv.data import load_images
     from visionadv.oracles import DecisionOracle
     from visionadv.pool import TargetImages
 
     if config.goal == "untargeted" or (attack.oracle is not DecisionOracle and config.top_k is None):
         return None
-    return TargetImages(load_images(**source.options(split=config.pool_split)), POOL)
+    data = load_images(**source.options(split=config.pool_split))
+    if data.shape != shape:
+        told = f"the images of --pool_split {config.pool_split} have the shape {tuple(data.shape)}"
+        raise BadInput(f"{told}, and those that are attacked {tuple(shape)}; give --image_size, or another split")
+    return TargetImages(data, POOL)
 
 
 def make_oracles(config: AttackConfig, attack: Any, norm: str, starts: Any, transfer: bool) -> Any:

@@ -6,10 +6,10 @@
 Each run is a name and a folder of attack_images.py. One panel has the median distance; where all runs have a
 --report_distance another has the share of images that are a success within it. Lines are of all queries where the
 folder has its records, and else of the --report_queries of its results.json, with 95 % intervals. Crosses are what the
-paper prints of an untargeted attack of that name in L2 (--paper); of OPT and Sign-OPT they are distances before
-clipping, which a dashed line shows beside them where the run followed them (--unclipped). The picture is written to
---output_dir (runs/draw_attacks) as NAME.png (--name). `reproduce_hard_label.py --figures` draws the figures of the
-dissertation so.
+paper prints of an untargeted attack of that name in L2 (--paper); a folder of results alone, which doesn't tell, is
+taken for one. Of OPT and Sign-OPT they are distances before clipping, which a dashed line shows beside them where the
+run followed them (--unclipped). The picture is written to --output_dir (runs/draw_attacks) as NAME.png (--name).
+`reproduce_hard_label.py --figures` draws the figures of the dissertation so.
 """
 
 import json

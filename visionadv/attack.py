@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionadv.attacks import check_use
+from visionadv.attacks import check_use, least_budget
+from visionadv.configs import BadInput
 from visionadv.distances import NORMS, size
 from visionadv.noise import example_seeds
 from visionadv.transfer import carry_over
@@ -28,9 +29,12 @@ def carry_out(attack: Any, oracle: Any, seeds: Tensor) -> None:
         seeds: (B,) of the attack's randomness.
 
     Raises:
-        BadInput: as `attacks.check_use`.
+        BadInput: as `attacks.check_use`, and for a budget that is too small for a first step.
     """
-    check_use(attack, oracle)
+    check_use(attack, oracle, seeds)
+    if oracle.budget is not None and oracle.budget < (least := least_budget(attack, oracle.images.shape[1:])):
+        told = f"{type(attack).__name__} needs {least} queries for a first step"
+        raise BadInput(f"{told}; a budget of {oracle.budget} is too small")
     oracle.begin()
     if oracle.open.any():
         attack.run(oracle, seeds.to(oracle.images.device))

@@ -73,25 +73,29 @@ def make_goal(
         kind: `targeted` is one class for all images, `target`; `random_target` another class than the label, drawn from
             (seed, example_id); `least_likely` the one that the victim gives the least to when it sees the unchanged
             image (for this a look that is no query: whoever sets the goal has it).
-        victim: for the last two: how many classes there are, and its scores.
+        victim: for the last two: how many classes there are, or its scores.
         images: (B, ...) for the last one.
 
     Raises:
         BadInput: what the kind needs is missing, or a target is the true label.
     """
+    if kind not in GOALS:
+        raise BadInput(f"there is no goal {kind!r}; there are {', '.join(GOALS)}")
     if kind == "untargeted":
         return Goal(labels)
     if kind == "targeted":
         if target is None:
             raise BadInput("a targeted goal needs its class: give a target")
         return Goal(labels, torch.full_like(labels, target))
-    if victim is None or victim.classes is None:
-        raise BadInput(f"for a {kind.replace('_', ' ')} goal the number of the victim's classes must be known")
     if kind == "random_target":
+        if victim is None or victim.classes is None:
+            raise BadInput("for a random target the number of the victim's classes must be known")
+        if len(example_ids) != len(labels):
+            raise BadInput(f"a random target is drawn by example_id: give one for each of {len(labels)} images")
         others = below(example_seeds(seed, example_ids).to(labels.device), BEFORE_ALL, victim.classes - 1)
         return Goal(labels, others + (others >= labels))
-    if kind != "least_likely":
-        raise BadInput(f"there is no goal {kind!r}; there are {', '.join(GOALS)}")
+    if victim is None or images is None:
+        raise BadInput("the least likely class is the victim's for the unchanged images: give both")
     if not victim.scored:
         raise BadInput("the victim tells no scores, so that no class is the least likely; choose another goal")
     with torch.no_grad():

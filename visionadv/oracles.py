@@ -57,6 +57,7 @@ class DecisionOracle:
         unclipped: bool = False,
     ) -> None:
         check_images(images)
+        images = images.detach()
         check_labels(goal, victim.classes, len(images))
         if norm not in NORMS:
             raise BadInput(f"there is no distance {norm!r}; there are {', '.join(NORMS)}")
@@ -195,10 +196,7 @@ class ScoreOracle(DecisionOracle):
         super().__init__(*args, **options)
         if not self.victim.scored:
             raise BadInput("the victim tells no scores; attack it by its decisions")
-        if top_k is not None and not 1 <= top_k <= (self.victim.classes or top_k):
-            raise BadInput(
-                f"top_k is {top_k}, and the victim has {self.victim.classes} classes; give one of 1 to these"
-            )
+        check_top_k(top_k, self.victim.classes)
         self.top_k = top_k
         self.confidence = 0.0  # margin that a success must have, but for the unchanged image; attacks set it
         self.margin = torch.full_like(self.distance, -torch.inf)  # of `best`, as long as that is no success
@@ -217,10 +215,12 @@ class ScoreOracle(DecisionOracle):
             return self.clean.new_zeros(len(rows), self.clean.shape[1])
         some = which(shown)
         images, rows = images[some], rows[some]
-        told = torch.cat([self.victim.logits(part) for part in equal_parts(images, self.victim.at_once)])
+        with torch.no_grad():
+            told = torch.cat([self.victim.logits(part) for part in equal_parts(images, self.victim.at_once)])
         check_logits(told, len(images), self.victim.classes)
         if not len(self.clean):  # the first answer, which tells how many classes there are
             check_labels(self.goal, told.shape[1], len(self.images))
+            check_top_k(self.top_k, told.shape[1])
         if self.top_k is not None:
             told = likeliest(told, self.top_k)
         self._note(images, rows, numbers[some], told)
@@ -251,13 +251,16 @@ class GradientOracle(ScoreOracle):
     """Tells gradients, too: a query and a gradient each.
 
     Raises:
-        BadInput: as `ScoreOracle`, for a victim without gradients, and for a `top_k`, since gradients tell all.
+        BadInput: as `ScoreOracle`, for a victim without gradients, within `torch.inference_mode`, where there are none
+            either, and for a `top_k`, since gradients tell all.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if not self.victim.differentiable:
             raise BadInput("the victim has no gradients; attack it by its scores or its decisions")
+        if torch.is_inference_mode_enabled():
+            raise BadInput("there are no gradients within torch.inference_mode; attack outside of it")
         if self.top_k is not None:
             raise BadInput("who sees gradients sees the scores of all classes; leave out top_k")
 
@@ -323,6 +326,8 @@ class GradientOracle(ScoreOracle):
         images = images.detach().requires_grad_()
         logits = self.victim.logits(images)
         check_logits(logits, len(images), self.victim.classes)
+        if not logits.requires_grad:
+            raise BadInput("the victim's answer has no gradient; attack it by its scores or its decisions")
         return images, logits
 
 
@@ -378,7 +383,7 @@ def check_images(images: Tensor) -> None:
         raise BadInput(f"images are a tensor (B, ...), and not a {type(images).__name__}")
     if not images.numel():
         raise BadInput(f"there are no images in a batch of the shape {tuple(images.shape)}")
-    low, high = float(images.min()), float(images.max())
+    low, high = (float(one) for one in images.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise BadInput(f"images are from 0 to 1, and these go from {low:g} to {high:g}; scale them")
     if images.dtype not in (torch.float32, torch.float64):
@@ -394,6 +399,12 @@ def check_labels(goal: Goal, classes: int | None, count: int) -> None:
         wrong = (values < 0) | (values >= (classes or torch.inf))
         if wrong.any():
             raise BadInput(f"{name} {int(values[wrong][0])} is none of the victim's {classes} classes, from 0 on")
+
+
+def check_top_k(top_k: int | None, classes: int | None) -> None:
+    """Raises BadInput for a number of likeliest classes that isn't one of 1 to all of them."""
+    if top_k is not None and not 1 <= top_k <= (classes or top_k):
+        raise BadInput(f"top_k is {top_k}, and the victim has {classes or 'several'} classes; give one of 1 to these")
 
 
 def check_logits(logits: Tensor, count: int, classes: int | None) -> None:

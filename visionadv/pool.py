@@ -17,10 +17,17 @@ class Pool:
     """Images (P, ...), and which of them (B, M) are for each image that is attacked, in the order of their trial.
 
     Where there are fewer than M, -1 stands behind the last one.
+
+    Raises:
+        BadInput: there is none for an image.
     """
 
     images: Tensor
     places: Tensor
+
+    def __post_init__(self) -> None:
+        if self.places.shape[1] == 0 or (self.places[:, 0] < 0).any():
+            raise BadInput("there is no image to start from; give at least one for each that is attacked")
 
     def __len__(self) -> int:
         return self.places.shape[1]

@@ -15,14 +15,21 @@ from torch import Tensor
 
 from visionadv.attacks import check_use
 from visionadv.goals import Goal
-from visionadv.oracles import DecisionOracle, GradientOracle
+from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle
 
 
-class SurrogateOracle(GradientOracle):
+class SurrogateScores(ScoreOracle):
     """Of a model that isn't the victim: nothing is a success, and what has the largest margin within eps is kept."""
 
     def _keep(self, images: Tensor, rows: Tensor, numbers: Tensor, reached: Tensor, decisions: Tensor) -> None:
         """Nothing, so that no image leaves before all steps are taken."""
+
+
+class SurrogateGradients(SurrogateScores, GradientOracle):
+    """The same, with gradients."""
+
+
+WITHIN = {ScoreOracle: SurrogateScores, GradientOracle: SurrogateGradients}  # for attacks within a distance
 
 
 def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tensor) -> None:
@@ -37,7 +44,7 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
     Raises:
         BadInput: as `attacks.check_use`.
     """
-    check_use(attack, oracle)
+    check_use(attack, oracle, seeds)
     oracle.begin()
     rows = oracle.left()
     if len(rows) == 0:
@@ -47,7 +54,8 @@ def carry_over(attack: Any, surrogate: Any, oracle: DecisionOracle, seeds: Tenso
     fixed = attack.eps is not None or (oracle.eps is not None and getattr(attack, "either", False))
     about = {"norm": oracle.norm, "eps": oracle.eps, "budget": getattr(attack, "budget", None)}
     about["pool"] = None if oracle.pool is None else oracle.pool.of(rows)
-    inner = (SurrogateOracle if fixed else attack.oracle)(surrogate, oracle.images[rows], some, **about)
+    kind = WITHIN.get(attack.oracle, attack.oracle) if fixed else attack.oracle
+    inner = kind(surrogate, oracle.images[rows], some, **about)
     inner.begin()
     if inner.open.any():
         attack.run(inner, seeds.to(rows.device)[rows])

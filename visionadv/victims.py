@@ -69,11 +69,22 @@ class ModuleVictim(nn.Module):
             images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
         if self.flip:
             images = images.flip(1)
-        told = self.model((images - self.mean.to(images)) / self.std.to(images))
+        told = self._answer((images - self.mean.to(images)) / self.std.to(images))
         told = getattr(told, "logits", told)
         check_shape(told, len(images), self.classes)
         self.classes = self.classes or told.shape[1]
         return told.to(images.dtype)  # under autocast they have fewer bits
+
+    def _answer(self, images: Tensor) -> Any:
+        """The model's. Raises BadInput where it fails because its weights are numbers of another kind."""
+        try:
+            return self.model(images)
+        except RuntimeError as error:
+            kinds = {one.dtype for one in self.model.parameters()}
+            if not kinds or images.dtype in kinds:
+                raise
+            told = f"the images are {images.dtype}, and the model's weights {', '.join(map(str, kinds))}"
+            raise BadInput(f"{told}; convert one of them") from error
 
     @torch.no_grad()
     def decide(self, images: Tensor) -> Tensor:
@@ -96,16 +107,20 @@ class ModuleVictim(nn.Module):
 class PredictVictim:
     """Any object with `predict`, and perhaps `predict_proba`, of rows of values: scikit-learn's, LightGBM's and others.
 
+    Decisions are those of `predict`, scores of `predict_proba`. Where the two contradict each other, as those of
+    scikit-learn's SVC may, a success by scores is none by decisions: a record's `confirmed` tells.
+
     Args:
         model: its `predict` says classes, or scores (N, K), or for two classes the score of the second (N,).
         classes: K.
+        randomized: whether two answers about one image may differ.
     """
 
-    differentiable = randomized = False
+    differentiable = False
     at_once = AT_ONCE
 
-    def __init__(self, model: Any, classes: int) -> None:
-        self.model, self.classes = model, classes
+    def __init__(self, model: Any, classes: int, *, randomized: bool = False) -> None:
+        self.model, self.classes, self.randomized = model, classes, randomized
 
     @property
     def scored(self) -> bool:

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from victims_of_tests import SHAPE, boundaries, images_near_the_middle, linear
+from victims_of_tests import SHAPE, boundaries, images_near_the_middle, larger_of_two, linear
 
 from visionadv.attack import carry_out
-from visionadv.attacks import ATTACKS, attack_named
+from visionadv.attacks import ATTACKS, attack_named, least_budget
 from visionadv.configs import BadInput
 from visionadv.distances import size
 from visionadv.goals import Goal
@@ -119,13 +119,34 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
         assert (oracle.distance <= 1.05 * nearest).all()
 
 
+@pytest.mark.parametrize("name", [name for name in NEAREST if name not in GREEDY])
+def test_the_nearest_success_of_a_relu_net_is_the_closed_form(name):
+    """Of a union of two half-spaces: the nearer one's."""
+    (victim, weights), images, norm = larger_of_two(), images_near_the_middle(24), attack_named(name).norms[0]
+    norm = "l2" if name == "ead" else norm  # in L1 it would take more than a pixel can change
+    rise = (images - 0.5).flatten(1) @ weights.T - 0.4 * weights[0].norm()  # (B, 2), the two linear functions
+    distances = -rise / torch.linalg.vector_norm(weights[0], {"l1": torch.inf, "l2": 2, "linf": 1}[norm])
+    assert torch.allclose(victim.model(images)[:, 1], rise.amax(1)) and (rise < 0).all()
+    ordered = distances.sort(1).values
+    clear = (ordered[:, 1] > 1.15 * ordered[:, 0]).nonzero()[:4, 0]
+    nearest = ordered[clear, 0]
+    oracle = run(name, norm, victim, images[clear], **({"budget": 2500} if name in BY_DECISIONS else {}))
+    assert len(clear) == 4 and (oracle.distance >= nearest * (1 - 1e-9)).all()
+    if name in BY_DECISIONS:  # it may end at the other one
+        assert (oracle.distance <= 1.15 * distances[clear].amax(1)).all()
+        assert (oracle.distance / nearest).median() <= 1.15
+    else:
+        step = 1e-3 if name == "fgsm" else 0.0
+        assert (oracle.distance <= 1.05 * nearest + step).all()
+
+
 def test_rescaling_as_the_authors_do_ends_farther_away_of_linf():
     victim, images = linear(2, seed=7, apart=0.4), images_near_the_middle(4)
     cut, rescaled = (run("sign_opt", "linf", victim, images, budget=1500, cut=cut).distance for cut in (True, False))
     assert cut.median() < 0.9 * rescaled.median()
 
 
-@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in FIXED and case[1] != "l1"])
+@pytest.mark.parametrize(("name", "norm"), [case for case in CASES if case[0] in FIXED or case[0] == "fgsm"])
 def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     """Of two classes the margin that can be gained is eps times the dual norm of the difference of weights."""
     victim, images = linear(classes=2, seed=7, apart=0.4), images_near_the_middle(8)
@@ -133,7 +154,7 @@ def test_the_best_within_a_distance_is_the_closed_form(name, norm):
     oracle = run(name, norm, victim, images, eps=eps, **({"steps": 200} if name == "pgd" else {}))
     assert not oracle.found.any()
     weight = victim.model[1].weight
-    gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2}[norm])
+    gain = eps * torch.linalg.vector_norm(weight[0] - weight[1], {"linf": 1, "l2": 2, "l1": torch.inf}[norm])
     clean = oracle.goal.margin(oracle.clean, torch.arange(8))
     if (name, norm) == ("square", "l2"):  # whose bumps have their own form, and span most of an image of 4 x 4
         assert (oracle.margin - clean >= 0.6 * gain).all() and (oracle.margin - clean <= gain).all()
@@ -156,8 +177,15 @@ def test_what_is_wrong_already_costs_one_query(name):
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("budget", [1, 2, 3, 50, 333])
 def test_a_budget_is_held_to_the_query(name, budget):
+    """And one that is too small for a first step is refused, before anything is shown."""
     victim, images = linear(), images_near_the_middle()
-    oracle = run(name, attack_named(name).norms[0], victim, images, eps=attack_named(name).eps, budget=budget)
+    attack, options = attack_named(name, **QUICK.get(name, {})), {"eps": attack_named(name).eps, "budget": budget}
+    if budget < (least := least_budget(attack, SHAPE)):
+        with pytest.raises(BadInput, match=f"needs {least} queries for a first step; a budget of {budget} is too"):
+            run(name, attack.norms[0], victim, images, **options)
+        assert victim.rows == 0
+        return
+    oracle = run(name, attack.norms[0], victim, images, **options)
     assert oracle.queries.max() <= budget and victim.rows == oracle.queries.sum()
 
 
@@ -181,6 +209,36 @@ def test_a_target_is_reached_from_an_image_of_it(name, norm):
     )
     with pytest.raises(BadInput, match="begins at images of the target"):
         carry_out(attack, attack.oracle(victim, images, goal, norm=norm), example_seeds(0, range(2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*WITH_TARGETS, *BY_DECISIONS])
+def test_with_targets_the_batch_matters_as_little(name):
+    """Nor does how many images of its target the others may begin at."""
+    victim, images = linear(3, seed=7, apart=0.4), images_near_the_middle(4)
+    labels = victim.model(images).argmax(1)
+    targets, attack = (labels + torch.tensor([1, 2, 1, 2])) % 3, attack_named(name, **QUICK.get(name, {}))
+    begun = torch.rand(200, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    answers = victim.model(begun).argmax(1)
+    places = torch.full((4, 9), -1)
+    for row, target in enumerate(targets.tolist()):
+        those = (answers == target).nonzero()[: 9 - 2 * row, 0]
+        places[row, : len(those)] = those
+    pool = Pool(begun, places)
+
+    def carried(rows):
+        goal = Goal(labels[rows], targets[rows])
+        limits = {"eps": None if attack.eps is None else 0.3, "budget": None if name == "zoo" else 600}
+        oracle = attack.oracle(victim, images[rows], goal, norm=attack.norms[0], **limits, pool=pool.of(rows))
+        carry_out(attack, oracle, example_seeds(3, rows.tolist()))
+        return oracle
+
+    together = carried(torch.arange(4))
+    assert together.found.any()
+    for row in range(4):
+        alone = carried(torch.tensor([row]))
+        assert alone.queries[0] == together.queries[row] and alone.gradients[0] == together.gradients[row]
+        assert torch.allclose(alone.best[0], together.best[row], atol=1e-12)
 
 
 @pytest.mark.parametrize("name", WITH_TARGETS)
@@ -228,7 +286,7 @@ def test_confidence_is_the_margin_of_what_is_kept(name):
     assert (oracle.distance >= nearest - 1e-9).all() and (oracle.distance <= 1.3 * nearest).all()
 
 
-@pytest.mark.parametrize("name", ["bg", "carlini_wagner_l2", "deepfool", "ead"])
+@pytest.mark.parametrize("name", ["bg", "carlini_wagner_l2", "deepfool", "ead", "fab"])
 def test_a_tie_is_no_success_and_next_to_one(name):
     """The image lies on the boundary, and the label comes first of two classes with the same logit."""
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
@@ -290,6 +348,16 @@ def test_least_likely_aims_at_the_goals_target():
     assert run("least_likely", "linf", victim, images, eps=0.3, targets=targets).found.all()
 
 
+def test_an_image_without_logits_is_no_dead_end():
+    """A net without biases says 0 of all classes of a black image."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0], [2.0], [3.0]]).expand(3, 16))
+    for name in ("bg", "deepfool", "fab"):
+        oracle = run(name, "l2", ModuleVictim(model, classes=3), torch.zeros(1, *SHAPE))
+        assert not oracle.already.any() and float(oracle.distance) < 1e-3
+
+
 def test_who_knows_no_targets_says_so():
     victim, images = linear(3), images_near_the_middle(2)
     with pytest.raises(BadInput, match="DeepFool knows no targets"):
@@ -313,11 +381,16 @@ def test_unknown_attacks_and_options_are_refused():
         attack_named("carlini_wagner_linf", constant=0.0)
     with pytest.raises(BadInput, match="square's share is a number, not 'abc'"):
         attack_named("square", share="abc")
+    with pytest.raises(BadInput, match=r"pgd's steps is a whole number, such as 40, not 2\.5"):
+        attack_named("pgd", steps=2.5)
+    with pytest.raises(BadInput, match="pgd's random_start is true or false, such as True, not 1"):
+        attack_named("pgd", random_start=1)
     with pytest.raises(BadInput, match="pgd's step_size must be a finite number, not inf"):
         attack_named("pgd", step_size=math.inf)
     with pytest.raises(BadInput, match="as high as wide, and these are 4x3; leave side"):
         narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
         run("zoo", "l2", ModuleVictim(narrow, classes=2), torch.rand(1, 1, 4, 3), side=2)
+    assert attack_named("pgd", step_size=1).step_size == 1, "a whole number is a number"
     assert attack_named("apgd", targets=0).targets == 0 and attack_named("square", share=0.5).share == 0.5
 
 

@@ -13,7 +13,7 @@ from visionadv.attacks import attack_named, hop_skip_jump, sign_opt, zo_sign_sgd
 from visionadv.attacks.boundary import Answers, along_sphere, closer
 from visionadv.attacks.frugal_sign_opt import beside, nearby
 from visionadv.attacks.hop_skip_jump import Votes, between
-from visionadv.attacks.line_search import bisect, blended_start
+from visionadv.attacks.line_search import bisect, blended_start, local_distance
 from visionadv.attacks.opt import beyond
 from visionadv.attacks.svm_opt import separate
 from visionadv.distances import size
@@ -175,6 +175,17 @@ def test_bisections_end_where_numbers_are_no_finer():
     whole = torch.ones(1)
     found = bisect(oracle, torch.tensor([0]), way / 2, 0 * whole, 1.5 * whole, 0.0)
     assert abs(float(found) - 0.8) < 1e-6 and int(oracle.queries) < 30
+
+
+def test_a_bracket_stops_to_grow_and_not_to_shrink():
+    """A boundary at 25, of images so large that 20 isn't far: it is found from beyond, and not from within."""
+    victim = CallableVictim(lambda images: ((images - 0.5).flatten(1).sum(1) / 100 > 25).long(), classes=2)
+    images = torch.full((2, 1, 100, 100), 0.5, dtype=torch.float64)
+    oracle = DecisionOracle(victim, images, Goal(torch.zeros(2, dtype=torch.long)))
+    oracle.begin()
+    near = torch.tensor([30.0, 19.0], dtype=torch.float64)
+    found = local_distance(oracle, torch.arange(2), torch.ones_like(images) / 100, near, 1e-3)
+    assert 25 <= found[0] <= 25.001 and found[1].isinf()
 
 
 def test_noise_to_start_from_is_blended_up_to_the_boundary():

@@ -92,13 +92,13 @@ def test_partial_scores_of_the_label_are_all_scores_as_long_as_there_is_no_succe
     assert runs[0].found.all() and torch.allclose(runs[0].best, runs[1].best)
 
 
-@pytest.mark.parametrize("budget", [1, 2, 3, 7, 60, 333])
+@pytest.mark.parametrize("budget", [6, 7, 8, 60, 333])
 def test_a_budget_is_held_with_partial_scores_and_neither_batch_nor_budget_changes_the_way(budget):
     victim, images = linear(5, seed=4), images_near_the_middle(4)
     labels = victim.model(images).argmax(1)
 
     def carried(rows, budget):
-        attack = attack_named("nes")
+        attack = attack_named("nes", samples=4)
         goal = Goal(labels[rows], (labels[rows] + 1) % 5)
         limits = {"norm": "l2", "eps": 0.2, "budget": budget}
         oracle = attack.oracle(victim, images[rows], goal, **limits, top_k=2, pool=Pool.shared(POOL, len(rows)))
@@ -124,4 +124,5 @@ def test_bad_input_is_refused():
     oracle = attack.oracle(victim, images, Goal(labels, (labels + 1) % 3), eps=0.1, norm="linf", top_k=1)
     with pytest.raises(BadInput, match="by partial scores begins at images of the target"):
         carry_out(attack, oracle, example_seeds(0, range(4)))
-    run("nes", "linf", victim, images, eps=0.1, budget=5)
+    with pytest.raises(BadInput, match="Nes needs 52 queries for a first step; a budget of 5 is too small"):
+        run("nes", "linf", victim, images, eps=0.1, budget=5)

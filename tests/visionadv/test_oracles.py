@@ -14,6 +14,7 @@ from visionadv.goals import Goal
 from visionadv.losses import cross_entropy
 from visionadv.noise import example_seeds
 from visionadv.oracles import DecisionOracle, GradientOracle, ScoreOracle, equal_parts, lows
+from visionadv.pool import Pool
 from visionadv.victims import CallableScoresVictim, CallableVictim, ModuleVictim, PredictVictim
 
 
@@ -263,6 +264,51 @@ def test_a_function_may_tell_scores():
     for one in (oracles := [ScoreOracle(victim, images, Goal(victim.decide(images))) for victim in (victim, function)]):
         one.begin()
     assert torch.equal(oracles[0].clean, oracles[1].clean)
+
+
+def test_a_function_with_gradients_leaves_none_behind():
+    """A net whose weights want gradients, behind a function: no attack keeps a graph, and none ends in an error."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
+    images = images_near_the_middle(3).requires_grad_()
+    victim = CallableScoresVictim(lambda images: net(images), 3)
+    goal = Goal(victim.decide(images))
+    for name, options in (("square", {"steps": 20}), ("nes", {"steps": 2}), ("zoo", {"binary_steps": 1, "steps": 3})):
+        attack = attack_named(name, **options)
+        oracle = attack.oracle(victim, images, goal, norm=attack.norms[0], eps=0.01)
+        carry_out(attack, oracle, example_seeds(0, range(3)))
+        assert not any(one.requires_grad for one in (oracle.best, oracle.distance, oracle.margin, oracle.clean))
+
+
+def test_what_has_no_gradients_says_so():
+    images, labels = images_near_the_middle(2), torch.zeros(2, dtype=torch.long)
+    victim = ModuleVictim(Strange(torch.no_grad()(lambda images: images.flatten(1)[:, :3] + 1)), classes=3)
+    oracle = GradientOracle(victim, images, Goal(labels + 2))
+    with pytest.raises(BadInput, match="the victim's answer has no gradient"):
+        oracle.gradient(images, torch.arange(2), cross_entropy)
+    with torch.inference_mode(), pytest.raises(BadInput, match="no gradients within"):
+        GradientOracle(linear(), images, Goal(labels))
+
+
+def test_numbers_of_another_kind_than_the_weights_are_told():
+    victim = ModuleVictim(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)))
+    with pytest.raises(BadInput, match=r"the images are .*float64, and the model's weights .*float32; convert"):
+        victim.decide(images_near_the_middle(2))
+
+
+def test_more_likeliest_classes_than_there_are():
+    images = images_near_the_middle(2)
+    oracle = ScoreOracle(CallableScoresVictim(linear().model), images, Goal(torch.zeros(2, dtype=torch.long)), top_k=4)
+    with pytest.raises(BadInput, match="top_k is 4, and the victim has 3 classes"):
+        oracle.begin()
+
+
+def test_a_seed_and_an_image_to_start_from_for_each():
+    images, attack = images_near_the_middle(2), attack_named("pgd")
+    oracle = GradientOracle(linear(), images, Goal(torch.zeros(2, dtype=torch.long)), norm="linf", eps=0.1)
+    with pytest.raises(BadInput, match="there are 3 seeds and 2 images; give one for each"):
+        carry_out(attack, oracle, example_seeds(0, range(3)))
+    with pytest.raises(BadInput, match="there is no image to start from"):
+        Pool.shared(images[:0], 2)
 
 
 def test_normalisation_and_size_are_inside():

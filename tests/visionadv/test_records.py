@@ -77,8 +77,12 @@ def test_goals_by_name():
         make_goal("targeted", labels)
     with pytest.raises(BadInput, match="the number of the victim's classes must be known"):
         make_goal("random_target", labels)
+    with pytest.raises(BadInput, match="drawn by example_id: give one for each of 200 images"):
+        make_goal("random_target", labels, victim=victim)
+    with pytest.raises(BadInput, match="the victim's for the unchanged images: give both"):
+        make_goal("least_likely", labels, victim=victim)
     with pytest.raises(BadInput, match="no goal 'any'"):
-        make_goal("any", labels, victim=victim)
+        make_goal("any", labels)
 
 
 def test_hyperparameters_are_texts_of_their_types():

@@ -6,9 +6,11 @@ from victims_of_tests import boundaries, images_near_the_middle, linear
 
 from visionadv.attack import attack_batch
 from visionadv.attacks import attack_named
+from visionadv.configs import BadInput
 from visionadv.goals import Goal
 from visionadv.oracles import DecisionOracle
 from visionadv.pool import Pool
+from visionadv.victims import CallableScoresVictim
 
 
 def transferred(attack, surrogate, victim, images, norm, targets=None, **options):
@@ -29,6 +31,15 @@ def test_a_twin_is_the_victim_itself(name, norm):
     assert torch.equal(oracle.found[clear], (distances < eps)[clear])
     assert [record.queries for record in records] == [2] * 12, "the victim saw one image of each, and the original"
     assert all(record.gradients == 0 for record in records) and twin.rows > 12
+
+
+def test_a_surrogate_may_tell_scores_alone():
+    victim, images = linear(2, seed=7, apart=0.1), images_near_the_middle(4)
+    twin = CallableScoresVictim(linear(2, seed=7, apart=0.1).model, 2)
+    oracle, records = transferred(attack_named("square", steps=300), twin, victim, images, "linf", eps=0.2)
+    assert oracle.found.all() and [record.queries for record in records] == [2] * 4
+    with pytest.raises(BadInput, match="the victim has no gradients"):
+        transferred(attack_named("pgd"), twin, victim, images, "linf", eps=0.2)
 
 
 def test_all_of_eps_is_used_and_the_margin_is_the_largest():

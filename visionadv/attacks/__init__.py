@@ -14,10 +14,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
+from numbers import Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from visionadv.configs import BadInput
-from visionadv.options import parse
+from visionadv.options import check_kind, parse
 
 ATTACKS = {
     # white box, the best within a distance
@@ -88,9 +89,8 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
     for option, value in options.items():
         if get_origin(hints[option]) is Literal and value not in (words := get_args(hints[option])):
             raise BadInput(f"{name}'s {option} is {' or '.join(words)}, not {value!r}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            if defaults[option] is None and value is not None:
-                raise BadInput(f"{name}'s {option} is a number, not {value!r}")
+        check_kind(name, option, value, defaults[option])
+        if isinstance(value, bool) or not isinstance(value, Real):
             continue
         if not math.isfinite(value):
             raise BadInput(f"{name}'s {option} must be a finite number, not {value}")
@@ -107,14 +107,26 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
             )
 
 
-def check_use(attack: Any, oracle: Any) -> None:
+def least_budget(attack: Any, shape: Sequence[int]) -> int:
+    """Queries until a first changed image is shown, for images of a shape: the unchanged one's among them."""
+    from visionadv.oracles import GradientOracle
+
+    if hasattr(attack, "least_budget"):
+        return attack.least_budget(shape)
+    return 3 if attack.oracle is GradientOracle else 2  # its gradient is a query, too
+
+
+def check_use(attack: Any, oracle: Any, seeds: Any) -> None:
     """Raises BadInput for what an attack can't do: to images of that shape, in that norm, with a target, unseen scores.
 
     Args:
         attack: one of them.
         oracle: of `oracles`, of the victim.
+        seeds: one for each of its images.
     """
     name = type(attack).__name__
+    if len(seeds) != len(oracle.images):
+        raise BadInput(f"there are {len(seeds)} seeds and {len(oracle.images)} images; give one for each")
     if hasattr(attack, "check"):
         attack.check(oracle.images.shape[1:])
     if oracle.norm not in attack.norms:

@@ -51,7 +51,8 @@ class Bg:
         logits, slopes = oracle.jacobian(oracle.images[rows], rows, torch.cat([decided, others], dim=1))
         owner = torch.arange(len(rows), device=rows.device).repeat_interleave(others.shape[1])
         weights = (slopes[:, 1:] - slopes[:, :1]).flatten(0, 1)  # (n (C - 1), ...)
-        least = torch.finfo(logits.dtype).eps * logits.abs().amax(1, keepdim=True)  # where two classes tie
+        scale = logits.abs().amax(1, keepdim=True)
+        least = torch.finfo(logits.dtype).eps * scale.where(scale > 0, 1.0)  # where two classes tie
         gaps = torch.maximum(logits.gather(1, decided) - logits.gather(1, others), least).flatten()
         self._along(oracle, rows[owner], weights, gaps)
 

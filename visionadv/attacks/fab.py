@@ -78,6 +78,8 @@ class Fab:
                 return
             both = torch.cat([images, originals])
             gaps = torch.cat([values, values + (slopes * (originals - images)).flatten(1).sum(1)])
+            least = torch.finfo(gaps.dtype).eps * slopes.flatten(1).abs().sum(1)
+            gaps = gaps.where(gaps != 0, -torch.cat([least, least]))  # a tie is no success yet
             ways = -wide(gaps.sign(), both) * torch.cat([slopes, slopes])
             step, whole = nearest_in_box(both, ways, gaps.abs(), oracle.norm).chunk(2)
             near, far = size(step, oracle.norm), size(whole, oracle.norm)

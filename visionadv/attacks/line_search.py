@@ -77,7 +77,7 @@ def local_distance(
         reached = reached_at(oracle, rows[some], directions[some], tested)
         high[some] = torch.where(reached, tested, high[some])
         low[some] = torch.where(reached, low[some], tested)
-        some = some[(reached == inner) & (tested < farthest) & oracle.open[rows[some]]]
+        some = some[(reached == inner) & (inner | (tested < farthest)) & oracle.open[rows[some]]]
     return bisect(oracle, rows, directions, low, high, tolerance)
 
 
