@@ -92,12 +92,13 @@ def _check(name: str, kind: Any, options: Mapping[str, Any]) -> None:
         check_kind(name, option, value, defaults[option])
         if isinstance(value, bool) or not isinstance(value, Real):
             continue
+        value = float(value)
         if not math.isfinite(value):
-            raise BadInput(f"{name}'s {option} must be a finite number, not {value}")
+            raise BadInput(f"{name}'s {option} must be a finite number, not {value:g}")
         counts = isinstance(defaults[option], int) and defaults[option] > 0 and option not in MAY_BE_ZERO
         least = 2 if option in AT_LEAST_TWO else 1 if counts else 0
         if value < least and option not in MAY_BE_NEGATIVE:
-            raise BadInput(f"{name}'s {option} must be at least {least}, not {value}")
+            raise BadInput(f"{name}'s {option} must be at least {least}, not {value:g}")
         if option in MAY_BE_NEGATIVE and value == 0:
             raise BadInput(f"{name}'s {option} must not be 0")
         vanishes = value == 0 and option in ABOVE_ZERO and (name, option) != ("ead", "beta")  # without L1 it is C&W
