@@ -36,7 +36,7 @@ def without_seconds(path: Path) -> list[dict]:
 
 def test_rounds_resume_publication_and_claims(run_script, run_here, tmp_path):
     """A whole run; then the same one from what a kill in the second round's training leaves; then a push."""
-    done = run_here("harden_seq2seq.py", "--output_dir", "whole", *TINY, env=CPU)
+    done = run_script("harden_seq2seq.py", "--output_dir", "whole", *TINY, env=CPU)
     assert done.returncode == 0, done.stderr
     whole, again = tmp_path / "whole", tmp_path / "again"
     results = json.loads((whole / "results.json").read_bytes())

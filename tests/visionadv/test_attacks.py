@@ -122,8 +122,8 @@ def test_the_nearest_success_is_the_closed_form(name, norm, classes):
 @pytest.mark.parametrize("name", [name for name in NEAREST if name not in GREEDY])
 def test_the_nearest_success_of_a_relu_net_is_the_closed_form(name):
     """Of a union of two half-spaces: the nearer one's."""
-    (victim, weights), images, norm = larger_of_two(), images_near_the_middle(24), attack_named(name).norms[0]
-    norm = "l2" if name == "ead" else norm  # in L1 it would take more than a pixel can change
+    (victim, weights), images = larger_of_two(), images_near_the_middle(24)
+    norm = "l2" if name == "ead" else attack_named(name).norms[0]  # in L1 it would take more than a pixel can change
     rise = (images - 0.5).flatten(1) @ weights.T - 0.4 * weights[0].norm()  # (B, 2), the two linear functions
     distances = -rise / torch.linalg.vector_norm(weights[0], {"l1": torch.inf, "l2": 2, "linf": 1}[norm])
     assert torch.allclose(victim.model(images)[:, 1], rise.amax(1)) and (rise < 0).all()
