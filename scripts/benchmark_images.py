@@ -267,8 +267,8 @@ def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, label
     """Images per second of Sign-OPT, at once and one after the other; and how much the victim gains so."""
     import torch
 
-    budget, loop = max(arguments.marks), arguments.loop_samples
-    crowd = images[torch.arange(16 * victim.at_once) % len(images)]
+    budget, loop, batches = max(arguments.marks), arguments.loop_samples, 16
+    crowd = images[torch.arange(batches * victim.at_once) % len(images)]
 
     def together() -> None:
         ours("sign_opt", victim, images, labels, arguments, budget=budget)
@@ -277,15 +277,16 @@ def measure_batch(arguments: BenchmarkArguments, victim: Any, images: Any, label
         for row in range(min(loop, len(images))):
             ours("sign_opt", victim, images[row : row + 1], labels[row : row + 1], arguments, budget=budget)
 
-    def decide(parts: int) -> None:
-        for part in crowd.split(parts):
+    def decide(images: Any, at_once: int) -> None:
+        for part in images.split(at_once):
             victim.decide(part)
 
     calls = {"together": together, "alone": alone}
-    calls |= {"victim": partial(decide, victim.at_once), "victim_alone": partial(decide, 1)}
+    calls["victim"] = partial(decide, crowd, victim.at_once)
+    calls["victim_alone"] = partial(decide, crowd[: victim.at_once], 1)
     _, seconds = timed(calls, arguments.rounds)
     rate, alone_rate = len(images) / seconds["together"], min(loop, len(images)) / seconds["alone"]
-    limit = seconds["victim_alone"] / seconds["victim"]
+    limit = batches * seconds["victim_alone"] / seconds["victim"]
     print(f"batch: Sign-OPT with {budget} queries: {rate:.3g} images a second, {rate / alone_rate:.1f} times that")
     print(f"       of one image after the other, {alone_rate:.3g}; the victim alone is {limit:.1f} times as fast with")
     print(f"       {victim.at_once} images at once as with one after the other")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 
 # Before anything imports torch; subprocesses inherit it.
@@ -32,16 +33,21 @@ def data_dir() -> Path:
 @pytest.fixture
 def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_script("x.py", "--seed", "1", env={...})` as a user would, in an empty working folder."""
+    return lambda name, *args, env=None: forked.run(name, *args, cwd=tmp_path, env=env)
 
-    def run(name: str, *args: str, env: dict[str, str] | None = None, timeout: float = 300):
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_script` in a new interpreter, where it matters what is imported."""
+
+    def run(name: str, *args: str, env: dict[str, str] | None = None):
         return subprocess.run(
             [sys.executable, str(ROOT / "scripts" / name), *args],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": path} | (env or {}),
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=300,
         )
 
     return run

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import forked
 import pytest
 from hub import LocalHub
 
@@ -16,13 +17,8 @@ QUICK = "--max_samples 5 --steps 2 --refine_rounds 3 --candidates 16".split()
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory) -> Path:
     """A run of the embedded victim, in the place where both scripts look for it."""
-    import subprocess
-    import sys
-
     base = tmp_path_factory.mktemp("set")
-    command = [sys.executable, ROOT / "scripts" / "seq2sick.py", *QUICK]
-    env = os.environ | CPU | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=base, env=env, capture_output=True, text=True, timeout=300)
+    done = forked.run("seq2sick.py", *QUICK, cwd=base, env=CPU)
     assert done.returncode == 0, done.stderr
     return base / "runs" / "seq2sick"
 
@@ -86,9 +82,9 @@ def test_mistakes_get_one_line(script, options, told, run_here, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["publish_adversarial_set.py", "verify_adversarial_set.py"])
-def test_help_needs_no_torch(script, run_script, tmp_path):
+def test_help_needs_no_torch(script, run_python, tmp_path):
     for name in ("torch", "datasets"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    shown = run_script(script, "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    shown = run_python(script, "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     assert shown.returncode == 0, shown.stderr
     assert f"python scripts/{script}" in shown.stdout

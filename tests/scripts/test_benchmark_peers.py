@@ -78,11 +78,11 @@ def test_the_readme_shows_what_was_measured():
 # The script ---------------------------------------------------------------------------------------------
 
 
-def test_ours_alone_and_again(run_script, run_here, tmp_path):
+def test_ours_alone_and_again(run_python, run_here, tmp_path):
     """Without TextAttack, which isn't asked for; the same command again attacks nothing."""
     env = environment(tmp_path / "site", "import sys; sys.modules['textattack'] = None")
     options = ["--attacks", "random_words", "seq2sick", "--output_dir", "out", *QUICK]
-    done = run_script("benchmark_peers.py", *options, env=env)
+    done = run_python("benchmark_peers.py", *options, env=env)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert list(results) == ["random_words", "seq2sick"]
@@ -123,12 +123,12 @@ def needs_textattack() -> None:
         pytest.skip("needs TextAttack: the two commands of scripts/benchmark_peers.py")
 
 
-def test_theirs_are_judged_by_our_rule(run_script, tmp_path):
+def test_theirs_are_judged_by_our_rule(run_python, tmp_path):
     """And nothing is asked of the network, with flair and NLTK's stop words there or not."""
     needs_textattack()
     env = environment(tmp_path / "site", NO_NETWORK)
     names = ["textattack_seq2sick", "textattack_deepwordbug"]
-    done = run_script("benchmark_peers.py", "--attacks", *names, "--output_dir", "out", *QUICK, env=env)
+    done = run_python("benchmark_peers.py", "--attacks", *names, "--output_dir", "out", *QUICK, env=env)
     assert done.returncode == 0, done.stderr
     assert re.match(r"TextAttack [\d.]+, stop words of .+, the 50 nearest of \d+ words by the input vec", done.stdout)
     victim = Victim.from_pretrained(VictimConfig(num_beams=2))

@@ -2,23 +2,18 @@
 
 import filecmp
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from hub import LocalHub
 from negotiators import WORDS, tiny_agent
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = (
-    "-m accelerate.commands.accelerate_cli launch --num_machines 1 --dynamo_backend no --mixed_precision no".split()
-)
 SHORT = (
     "--max_samples 24 --rl_dialogues 8 --rl_batch_size 4 --validate_every 4 --validation_dialogues 4 --rounds 2 "
     "--round_dialogues 8 --reactive_every 1 --reactive_words 3 --evaluated_dialogues 8 --max_turns 4 "
@@ -45,15 +40,11 @@ def whole(agents, tmp_path_factory):
     """A finished hardening, made as a user would, by two processes, and the Hub that it was published to."""
     folder = tmp_path_factory.mktemp("hardened") / "agent"
     with LocalHub() as hub:
-        env = os.environ | hub.environment(folder.parent / "home") | {"PYTHONPATH": str(ROOT)}
-        env |= {"ACCELERATE_USE_CPU": "true"}
-        script = ROOT / "scripts" / "harden_negotiator.py"
-        processes = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-        publish = ["--push_to_hub", "--hub_model_id", "me/agent"]
-        command = [sys.executable, *LAUNCH, *processes, script, *options(agents, folder, *publish)]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        assert f"published: {hub.url}/me/agent" in done.stdout
+        env = {"ACCELERATE_USE_CPU": "true"} | hub.environment(folder.parent / "home")
+        given = options(agents, folder, "--push_to_hub", "--hub_model_id", "me/agent")
+        first, second = forked.together(2, "harden_negotiator.py", *given, env=env)
+        assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+        assert f"published: {hub.url}/me/agent" in first.stdout and not second.stdout
         yield folder, hub
 
 
@@ -107,10 +98,7 @@ def test_killed_and_started_again(agents, tmp_path, run_here):
     once, cut = tmp_path / "once", tmp_path / "cut"
     one_round = ("--rounds", "1", "--evaluated_attacks", "reactive")
     assert run_here("harden_negotiator.py", *options(agents, once, *one_round)).returncode == 0
-    command = [sys.executable, str(ROOT / "scripts" / "harden_negotiator.py"), *options(agents, cut, *one_round)]
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = forked.start("harden_negotiator.py", *options(agents, cut, *one_round))
     deadline = time.monotonic() + 200
     while not list(cut.glob("round-1/target/checkpoint-*")) and time.monotonic() < deadline:
         time.sleep(0.02)

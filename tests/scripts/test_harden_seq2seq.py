@@ -133,9 +133,9 @@ def test_mistakes_get_one_line(options, told, run_here, tmp_path):
     assert not any((tmp_path / "out").glob("*"))
 
 
-def test_help_needs_no_torch(run_script, tmp_path):
+def test_help_needs_no_torch(run_python, tmp_path):
     for name in ("torch", "datasets"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    shown = run_script("harden_seq2seq.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    shown = run_python("harden_seq2seq.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     assert shown.returncode == 0, shown.stderr
     assert "accelerate launch scripts/harden_seq2seq.py" in shown.stdout

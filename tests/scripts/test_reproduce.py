@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import _reproduce
 import _tables_images
 import build_tables
+import forked
 import pytest
 from _reproduce import reproduce
 from _tables import Row, Table
@@ -36,7 +37,7 @@ def run(monkeypatch, *options: str) -> int:
 
 
 def test_a_row_is_measured_kept_and_written(tables, tmp_path, monkeypatch, capfd):
-    monkeypatch.setenv("PYTHONPATH", str(build_tables.Path(__file__).parents[2]))
+    monkeypatch.setattr(_reproduce.subprocess, "run", lambda command, env, timeout: forked.run(*command[1:], env=env))
     folder = tmp_path / "runs"
     assert run(monkeypatch, "--cells", "b", "--output_dir", str(folder)) == 0
     kept = tables / "package" / "results" / "t" / "b" / "results.json"

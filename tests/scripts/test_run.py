@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import _run
+import forked
 import pytest
 from _estimates import estimate
 
@@ -109,17 +110,15 @@ class Toy:
             return int(end.code or 0)
         return 0
 
-    def start(self, *args: str, out: str = "out", pause: float = 0, processes: int = 0) -> subprocess.Popen:
-        torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-        torchrun += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0"]  # any free port
+    def start(self, pause: float) -> forked.Forked:
+        options = ["--output_dir", "out", "--per_device_batch_size", str(BATCH)]
+        return forked.start(self.script, *options, env={"PYTHONPATH": str(SCRIPTS), "TOY_PAUSE": str(pause)})
+
+    def two(self, *args: str, out: str = "out", pause: float = 0) -> list[subprocess.CompletedProcess[str]]:
+        """By two processes."""
         options = ["--output_dir", out, "--per_device_batch_size", str(BATCH), *args]
-        return subprocess.Popen(
-            [sys.executable, *(torchrun if processes else []), str(self.script), *options],
-            env=os.environ | {"PYTHONPATH": str(SCRIPTS), "TOY_PAUSE": str(pause)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        env = {"PYTHONPATH": str(SCRIPTS), "TOY_PAUSE": str(pause)}
+        return forked.together(2, self.script, *options, env=env)
 
     def attacked(self) -> list[int]:
         """The example ids that were attacked since the last question."""
@@ -275,26 +274,26 @@ def test_two_processes_are_one(toy, whole):
     """Two gloo processes take over a folder that one has left torn; another config is refused by both."""
     left = Path("whole/records.jsonl").read_bytes()[:2500]
     Path("whole/records.jsonl").write_bytes(left)
-    out, err = toy.start(out="whole", processes=2, pause=0.01).communicate(timeout=120)
-    assert out.count("measure ") == 1 and "Traceback" not in err
+    first, second = toy.two(out="whole", pause=0.01)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert first.stdout.count("measure ") == 1 and not second.stdout
     assert {line.split()[0] for line in toy.log.read_text().splitlines()} == {"0", "1"}
     attacked = toy.attacked()
     assert len(attacked) == len(set(attacked)) < EXAMPLES
     assert records("whole") == whole
 
     before = contents("whole")
-    _, err = toy.start("--seed", "1", out="whole", processes=2).communicate(timeout=120)
-    assert err.count("toy.py: error: ") == 1 and "seed 0 there, 1 here" in err
-    assert re.findall(r"exitcode +: (-?\d+)", err) and set(re.findall(r"exitcode +: (\d+)", err)) == {"2"}
+    first, second = toy.two("--seed", "1", out="whole")
+    assert first.returncode == second.returncode == 2
+    assert "seed 0 there, 1 here" in last_error(first.stderr) and "toy.py: error: " not in second.stderr
     assert contents("whole") == before
 
 
 def test_a_mistake_of_the_second_process_is_told(toy, monkeypatch):
     """Only the first process speaks of mistakes, except of one in a batch that it doesn't have."""
     monkeypatch.setenv("TOY_FAILS", "1")
-    process = toy.start(processes=2, pause=0.05)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode != 0 and "process 1: no such batch" in err
+    _, second = toy.two(pause=0.05)
+    assert second.returncode == 2 and second.stderr == "process 1: no such batch\n"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import forked
 import pytest
 
 from textadv.configs import VictimConfig
@@ -32,24 +33,11 @@ SENTENCES, BATCH = 9, 3
 QUICK = "--steps 2 --refine_rounds 2 --candidates 8".split()
 SMALL = [*QUICK, "--max_samples", "6", "--per_device_batch_size", "3"]
 WHOLE = [*QUICK, "--max_samples", str(SENTENCES), "--per_device_batch_size", str(BATCH)]
-LAUNCH = "-m accelerate.commands.accelerate_cli launch --num_machines 1 --dynamo_backend no".split()
-
-
-def start(*args: str | Path, launcher: list[str] | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *(launcher or []), SCRIPT, *args],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """stdout and stderr of a run that ends well."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out, err
+LAUNCH = (
+    "-m accelerate.commands.accelerate_cli launch --multi_gpu --num_processes 2 --num_machines 1 "
+    "--mixed_precision no --dynamo_backend no --main_process_port 0"
+).split()
+CPU = {"ACCELERATE_USE_CPU": "true"}
 
 
 @pytest.fixture
@@ -83,7 +71,9 @@ def victim() -> Victim:
 def whole(tmp_path_factory) -> tuple[Path, str, str]:
     """The folder, stdout and stderr of an uninterrupted run of one process."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return folder, *finish(start("--output_dir", folder, *WHOLE))
+    done = forked.run("seq2sick.py", "--output_dir", folder, *WHOLE, env=CPU)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout, done.stderr
 
 
 def lines(folder: Path) -> list[dict]:
@@ -249,7 +239,7 @@ def test_kill_9_loses_nothing(whole, here, tmp_path):
     draw, folder = random.Random(0), tmp_path / "killed"
     batch_seconds = BATCH * min(row["seconds"] for row in lines(whole[0]))
     for batches in sorted(draw.sample(range(SENTENCES // BATCH - 1), 2)):
-        process = start("--output_dir", folder, *WHOLE)
+        process = forked.start("seq2sick.py", "--output_dir", folder, *WHOLE, env=CPU)
         written, deadline = -1, time.monotonic() + 120
         while written < batches * BATCH and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -269,8 +259,12 @@ def test_kill_9_loses_nothing(whole, here, tmp_path):
 
 
 def test_two_processes_are_one(whole, tmp_path):
-    options = ["--multi_gpu", "--num_processes", "2", "--mixed_precision", "no", "--main_process_port", "0"]
-    out, err = finish(start("--output_dir", tmp_path, *WHOLE, launcher=[*LAUNCH, *options]))
+    """`accelerate launch` itself."""
+    command = [sys.executable, *LAUNCH, SCRIPT, "--output_dir", tmp_path, *WHOLE]
+    env = os.environ | CPU | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    out, err = done.stdout, done.stderr
     assert manifest(tmp_path)["num_processes"] == 2
     assert out.count("measure ") == 1 and "Traceback" not in err
     assert records(tmp_path) == records(whole[0])

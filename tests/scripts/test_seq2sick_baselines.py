@@ -65,8 +65,8 @@ def test_claims_hold_within_the_budget(baseline, run_script, run_here, tmp_path)
         ("--baseline seq2sick", "invalid choice: 'seq2sick'"),
     ],
 )
-def test_mistakes_get_one_line(options, told, run_script, tmp_path):
-    done = run_script("seq2sick_baselines.py", *options.split())
+def test_mistakes_get_one_line(options, told, run_here, tmp_path):
+    done = run_here("seq2sick_baselines.py", *options.split())
     assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("seq2sick_baselines.py: error: ") and told in line

@@ -2,13 +2,11 @@
 
 import filecmp
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 import train_seq2seq
@@ -18,7 +16,7 @@ from safetensors.torch import load_file
 from visionadv.data import load_images
 from visionadv.loading import EMBEDDED, load_victim
 
-ROOT = Path(__file__).parents[2]
+CPU = {"ACCELERATE_USE_CPU": "true"}
 TINY = "--max_samples 200 --max_steps 12 --save_steps 4 --logging_steps 6 --per_device_train_batch_size 16".split()
 TINY += "--judges clean pgd --test_eps 0.1".split()
 
@@ -26,24 +24,17 @@ TINY += "--judges clean pgd --test_eps 0.1".split()
 @pytest.fixture
 def train_here(run_here):
     """The script in the process of the tests."""
-    return lambda *options: run_here("train_classifier.py", *map(str, options), env={"ACCELERATE_USE_CPU": "true"})
+    return lambda *options: run_here("train_classifier.py", *map(str, options), env=CPU)
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """A folder made and published as a user would, its Hub, and what a process needs to use that."""
     folder = tmp_path_factory.mktemp("trained") / "cnn"
-    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--output_dir", str(folder), *TINY]
+    publish = ["--push_to_hub", "--hub_model_id", "me/cnn"]
     with LocalHub() as hub:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-        environment |= hub.environment(tmp_path_factory.mktemp("home"))
-        done = subprocess.run(
-            [*command, "--push_to_hub", "--hub_model_id", "me/cnn"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        environment = CPU | hub.environment(tmp_path_factory.mktemp("home"))
+        done = forked.run("train_classifier.py", "--output_dir", folder, *TINY, *publish, env=environment)
         assert done.returncode == 0, done.stderr
         assert "accuracy" in done.stdout and f"the model is in {folder}" in done.stdout
         assert f"published: {hub.url}/me/cnn" in done.stdout
@@ -112,9 +103,7 @@ def test_killed_and_started_again(tmp_path, train_here):
     """`kill -9` in the middle, then the same command: the weights of an uninterrupted run, bit by bit."""
     folder = tmp_path / "cut"
     options = [*TINY, "--max_steps", "160", "--shift", "1"]
-    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--output_dir", str(folder), *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forked.start("train_classifier.py", "--output_dir", folder, *options, env=CPU)
     deadline = time.monotonic() + 200
     while not list(folder.glob("checkpoint-*/state.json")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
@@ -138,9 +127,7 @@ def test_published_and_loaded_back_bit_equal(published, tmp_path):
     trained, hub, environment = published
     load = "import sys; from visionadv.loading import load_classifier; m = load_classifier('me/cnn'); "
     load += "m.save_pretrained(sys.argv[1])"
-    loaded = subprocess.run(
-        [sys.executable, "-c", load, tmp_path / "loaded"], env=environment, capture_output=True, text=True
-    )
+    loaded = forked.run("-c", load, tmp_path / "loaded", env=environment)
     assert loaded.returncode == 0, loaded.stderr
     files = hub.files("models/me/cnn")
     weights = [load_file(folder / "model.safetensors") for folder in (trained, tmp_path / "loaded")]
@@ -151,18 +138,10 @@ def test_published_and_loaded_back_bit_equal(published, tmp_path):
 
 def test_both_nets_of_a_method_are_published(tmp_path):
     """AdvProp's net for adversarial images is a model of its own; both are judged within the distance of its attack."""
-    command = [sys.executable, str(ROOT / "scripts" / "train_classifier.py"), "--method", "advprop", *TINY[:-2]]
-    command += ["--method_options", "eps=0.12", "--model", "resnet", "--max_steps", "1"]
-    command += ["--output_dir", str(tmp_path / "net")]
+    options = ["--method", "advprop", *TINY[:-2], "--method_options", "eps=0.12", "--model", "resnet"]
+    options += ["--max_steps", "1", "--output_dir", tmp_path / "net", "--push_to_hub", "--hub_model_id", "me/net"]
     with LocalHub() as hub:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-        done = subprocess.run(
-            [*command, "--push_to_hub", "--hub_model_id", "me/net"],
-            env=environment | hub.environment(tmp_path / "home"),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = forked.run("train_classifier.py", *options, env=CPU | hub.environment(tmp_path / "home"))
         assert done.returncode == 0, done.stderr
         for name, folder in (("net", tmp_path / "net"), ("net-adversarial", tmp_path / "net" / "adversarial")):
             assert f"published: {hub.url}/me/{name}\n" in done.stdout
@@ -193,15 +172,8 @@ def test_two_processes(tmp_path, train_here):
     options = [*TINY, "--shift", "1"]
     assert train_here("--output_dir", alone, *options).returncode == 0
     options += ["--output_dir", str(together), "--per_device_train_batch_size", "8"]
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    done = subprocess.run(
-        [*launcher, "--main_process_port", "0", str(ROOT / "scripts" / "train_classifier.py"), *options],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    for done in forked.together(2, "train_classifier.py", *options, env=CPU):
+        assert done.returncode == 0, done.stderr
     assert json.loads((together / "manifest.json").read_text())["num_processes"] == 2
     weights = [load_file(folder / "model.safetensors") for folder in (alone, together)]
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[0])

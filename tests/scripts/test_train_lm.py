@@ -115,10 +115,10 @@ def test_mistakes_get_one_line(options, message, trained, train, tmp_path, monke
     assert last.startswith("train_lm.py: error: ") and message in last
 
 
-def test_help_needs_no_torch(tmp_path, run_script):
+def test_help_needs_no_torch(tmp_path, run_python):
     """Packages of those names that cannot be imported stand in the way."""
     for name in ("torch", "datasets", "evaluate"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    shown = run_script("train_lm.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    shown = run_python("train_lm.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     assert shown.returncode == 0, shown.stderr
     assert "\n    python scripts/train_lm.py\n" in shown.stdout

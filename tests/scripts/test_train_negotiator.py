@@ -2,13 +2,11 @@
 
 import filecmp
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from hub import LocalHub
@@ -28,10 +26,7 @@ RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 -
 def supervised(tmp_path_factory):
     """A folder with a hardly trained agent, made as a user would."""
     folder = tmp_path_factory.mktemp("agents") / "sv"
-    command = [sys.executable, str(ROOT / "scripts" / "train_negotiator.py"), "--output_dir", str(folder), *SHORT]
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
-    )
+    done = forked.run("train_negotiator.py", "--output_dir", folder, *SHORT)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -78,12 +73,7 @@ def test_published_and_loaded_back_bit_equal(supervised, tmp_path, run_script):
         done = run_script("train_negotiator.py", *publish, env=env)
         assert done.returncode == 0, done.stderr
         assert f"published: {hub.url}/me/negotiator" in done.stdout
-        loaded = subprocess.run(
-            [sys.executable, "-c", load, tmp_path / "loaded"],
-            env=os.environ | env | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
+        loaded = forked.run("-c", load, tmp_path / "loaded", env=env)
         assert loaded.returncode == 0, loaded.stderr
         files = hub.files("models/me/negotiator")
     weights = [load_file(folder / "model.safetensors") for folder in (supervised, tmp_path / "loaded")]
@@ -128,10 +118,7 @@ def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_h
     options += ["--model_name_or_path", str(supervised)] if stage == "reinforce" else []
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run_here("train_negotiator.py", "--output_dir", str(whole), *options).returncode == 0
-    command = [sys.executable, str(ROOT / "scripts" / "train_negotiator.py"), "--output_dir", str(cut), *options]
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = forked.start("train_negotiator.py", "--output_dir", cut, *options)
     mark = "checkpoint-*/trainer_state.json" if stage == "supervised" else "checkpoint-*/state.json"
     deadline = time.monotonic() + 200
     while not list(cut.glob(mark)) and time.monotonic() < deadline and process.poll() is None:

@@ -3,10 +3,9 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from hub import LocalHub
 from safetensors.torch import load_file
@@ -19,14 +18,8 @@ TINY = (
 ).split()
 
 
-def train(*options: str | Path, env: dict[str, str] | None = None, launcher: tuple[str, ...] = (sys.executable,)):
-    return subprocess.run(
-        [*launcher, ROOT / "scripts" / "train_seq2seq.py", *options],
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def train(*options: str | Path, env: dict[str, str] | None = None):
+    return forked.run("train_seq2seq.py", *options, env=env)
 
 
 @pytest.fixture
@@ -155,12 +148,7 @@ def test_published_and_loaded_back(trained, tmp_path):
         done = train("--output_dir", trained, *TINY, "--push_to_hub", "--hub_model_id", "me/tiny", env=env)
         assert done.returncode == 0, done.stderr
         assert f"published: {hub.url}/me/tiny" in done.stdout
-        loaded = subprocess.run(
-            [sys.executable, "-c", load, tmp_path / "loaded"],
-            env=os.environ | env,
-            capture_output=True,
-            text=True,
-        )
+        loaded = forked.run("-c", load, tmp_path / "loaded", env=env)
         assert loaded.returncode == 0, loaded.stderr
         files = hub.files("models/me/tiny")
     expected, weights = (
@@ -181,51 +169,15 @@ def test_a_push_without_network_says_so(trained):
 
 
 def test_fine_tuning_under_mixed_precision(trained, tmp_path):
-    """`accelerate launch`, bf16, an own data set, and the weights of another run to start from."""
+    """In bf16, on an own data set, and from the weights of another run."""
     rows = [{"en": f"Two dogs are running {'very ' * i}fast.", "de": "Zwei Hunde laufen."} for i in range(40)]
     data = tmp_path / "data"
     data.mkdir()
     for split, part in {"train": rows[:30], "validation": rows[30:]}.items():
         (data / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
-    options = [
-        "--dataset_name",
-        data,
-        "--split",
-        "validation",
-        "--source_column",
-        "en",
-        "--target_column",
-        "de",
-    ]
-    options += [
-        "--model_name_or_path",
-        trained,
-        "--max_steps",
-        "2",
-        "--max_new_tokens",
-        "4",
-        "--num_beams",
-        "1",
-    ]
-    launcher = (
-        "accelerate",
-        "launch",
-        "--mixed_precision",
-        "bf16",
-        "--num_processes",
-        "1",
-        "--num_machines",
-        "1",
-    )
-    launcher = (
-        sys.executable,
-        "-m",
-        "accelerate.commands.accelerate_cli",
-        *launcher[1:],
-        "--dynamo_backend",
-        "no",
-    )
-    done = train("--output_dir", tmp_path / "tuned", *options, launcher=launcher)
+    options = ["--dataset_name", data, "--split", "validation", "--source_column", "en", "--target_column", "de"]
+    options += ["--model_name_or_path", trained, *"--max_steps 2 --max_new_tokens 4 --num_beams 1".split()]
+    done = train("--output_dir", tmp_path / "tuned", *options, env={"ACCELERATE_MIXED_PRECISION": "bf16"})
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "tuned" / "manifest.json").read_text())
     assert manifest["precision"] == "bf16"

@@ -67,9 +67,9 @@ def test_mistakes_get_one_line(options, told, run_here, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_help_is_quick_and_imports_no_torch(run_script, tmp_path):
+def test_help_is_quick_and_imports_no_torch(run_python, tmp_path):
     for name in ("torch", "datasets"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    shown = run_script("transfer_seq2sick.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    shown = run_python("transfer_seq2sick.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     assert shown.returncode == 0, shown.stderr
     assert "accelerate launch scripts/transfer_seq2sick.py" in shown.stdout
