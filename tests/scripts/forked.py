@@ -4,7 +4,8 @@
     done = forked.run("train_lm.py", "--output_dir", folder)
 
 They are what `subprocess.Popen` and `subprocess.run` give for a new interpreter. Libraries of Hugging Face read the
-environment when they are imported, and so each process still imports those itself.
+environment when they are imported, and so each process still imports those itself. What a script imports can't be
+tested so: torch is there already. The fixture `run_python` is for that.
 """
 
 import atexit

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import time
-from pathlib import Path
 
 import forked
 import pytest
@@ -13,7 +12,6 @@ from hub import LocalHub
 from negotiators import WORDS, tiny_agent
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[2]
 SHORT = (
     "--max_samples 24 --rl_dialogues 8 --rl_batch_size 4 --validate_every 4 --validation_dialogues 4 --rounds 2 "
     "--round_dialogues 8 --reactive_every 1 --reactive_words 3 --evaluated_dialogues 8 --max_turns 4 "

@@ -2,7 +2,7 @@
 
 The toy draws its numbers from (seed, example_id) alone, so that any run must end with the same records
 whatever became of it on the way. What a crash can leave in the file is made by hand, in this process;
-real kills and real process groups are subprocesses, few because each imports torch.
+real kills and real process groups are processes of their own.
 """
 
 import json
@@ -277,6 +277,7 @@ def test_two_processes_are_one(toy, whole):
     first, second = toy.two(out="whole", pause=0.01)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     assert first.stdout.count("measure ") == 1 and not second.stdout
+    assert "Traceback" not in first.stderr + second.stderr
     assert {line.split()[0] for line in toy.log.read_text().splitlines()} == {"0", "1"}
     attacked = toy.attacked()
     assert len(attacked) == len(set(attacked)) < EXAMPLES

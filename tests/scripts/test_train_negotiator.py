@@ -4,7 +4,6 @@ import filecmp
 import json
 import signal
 import time
-from pathlib import Path
 
 import forked
 import pytest
@@ -16,7 +15,6 @@ from transformers import AutoTokenizer
 from dialogue.agent import NegotiationAgent
 from dialogue.simulator import corpus
 
-ROOT = Path(__file__).parents[2]
 SIZES = "--embedding_size 8 --context_size 4 --hidden_size 8 --selection_size 8 --rarest 0".split()
 SHORT = [*SIZES, *"--max_samples 60 --max_steps 6 --save_steps 3 --logging_steps 3".split()]
 RL = "--stage reinforce --rl_dialogues 16 --rl_batch_size 4 --validate_every 8 --validation_dialogues 6".split()
@@ -112,7 +110,7 @@ def test_reinforcement(supervised, tmp_path, run_here):
 
 
 @pytest.mark.parametrize("stage", ["supervised", "reinforce"])
-def test_killed_and_started_again(stage, supervised, tmp_path, run_script, run_here):
+def test_killed_and_started_again(stage, supervised, tmp_path, run_here):
     """`kill -9` in the middle, then the same command: the weights of an uninterrupted run, bit by bit."""
     options = [*SHORT, "--max_steps", "12"] if stage == "supervised" else ["--max_samples", "60", *RL]
     options += ["--model_name_or_path", str(supervised)] if stage == "reinforce" else []

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import forked
@@ -169,7 +171,7 @@ def test_a_push_without_network_says_so(trained):
 
 
 def test_fine_tuning_under_mixed_precision(trained, tmp_path):
-    """In bf16, on an own data set, and from the weights of another run."""
+    """`accelerate launch`, bf16, an own data set, and the weights of another run to start from."""
     rows = [{"en": f"Two dogs are running {'very ' * i}fast.", "de": "Zwei Hunde laufen."} for i in range(40)]
     data = tmp_path / "data"
     data.mkdir()
@@ -177,7 +179,11 @@ def test_fine_tuning_under_mixed_precision(trained, tmp_path):
         (data / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
     options = ["--dataset_name", data, "--split", "validation", "--source_column", "en", "--target_column", "de"]
     options += ["--model_name_or_path", trained, *"--max_steps 2 --max_new_tokens 4 --num_beams 1".split()]
-    done = train("--output_dir", tmp_path / "tuned", *options, env={"ACCELERATE_MIXED_PRECISION": "bf16"})
+    launch = "-m accelerate.commands.accelerate_cli launch --mixed_precision bf16 --num_processes 1 --num_machines 1"
+    script = [ROOT / "scripts" / "train_seq2seq.py", "--output_dir", tmp_path / "tuned", *options]
+    command = [sys.executable, *launch.split(), "--dynamo_backend", "no", *script]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "tuned" / "manifest.json").read_text())
     assert manifest["precision"] == "bf16"
@@ -208,11 +214,11 @@ def test_mistakes_get_one_line(options, message, tmp_path, train_here):
     assert message in done.stderr.splitlines()[-1]
 
 
-def test_help_needs_no_torch(tmp_path):
+def test_help_needs_no_torch(run_python, tmp_path):
     """A package named torch that cannot be imported stands in the way; so does one named datasets."""
     for name in ("torch", "datasets"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    shown = train("--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    shown = run_python("train_seq2seq.py", "--help", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     assert shown.returncode == 0, shown.stderr
     assert "\n    python scripts/train_seq2seq.py\n" in shown.stdout
 
